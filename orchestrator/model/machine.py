@@ -1,0 +1,135 @@
+"""What a provider reports of a virtual machine. Sizes are bytes; order of tuples is the provider's stable order."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from orchestrator.model.base import Material, Value
+
+
+class PowerState(StrEnum):
+    """Power as the hypervisor sees it."""
+
+    ON = "on"
+    OFF = "off"
+    PAUSED = "paused"
+
+
+class Firmware(StrEnum):
+    """What the machine boots with."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+    UEFI_SECURE = "uefi-secure"
+
+
+class Consistency(StrEnum):
+    """How consistent a snapshot is. `crash`: as after a power cut; `filesystem`/`application`: quiesced in the guest; `memory`: with
+    RAM; `offline`: taken while powered off."""
+
+    CRASH = "crash"
+    FILESYSTEM = "filesystem"
+    APPLICATION = "application"
+    MEMORY = "memory"
+    OFFLINE = "offline"
+
+
+class MachineRef(Value):
+    """Which machine: the plan's endpoint name, and the provider's own permanent id (a libvirt UUID, a vSphere instance UUID)."""
+
+    endpoint: Material[str]
+    id: Material[str]
+    name: Material[str]
+
+
+class Disk(Value):
+    """One disk. `base` is the identity that our own snapshots do not change: the lowest image of the chain."""
+
+    key: Material[str]
+    """Stable key on its machine: the target device ("hda"), the vSphere device key."""
+    bus: Material[str]
+    base: Material[str]
+    format: str
+    source: str
+    """The image that is written now: an overlay after a snapshot."""
+    chain: tuple[str, ...]
+    """Every image from `source` down to `base`."""
+    size_bytes: Material[int | None]
+    """Virtual size; None where the provider cannot tell."""
+    used_bytes: int | None = None
+    read_only: Material[bool] = False
+    shared: Material[bool] = False
+    raw_passthrough: Material[bool] = False
+    cdrom: bool = False
+    """A removable medium; never snapshotted, never exported."""
+
+
+class Nic(Value):
+    """One network card. `key` is its MAC address in lower case: strict matching, a card is never added."""
+
+    key: Material[str]
+    model: Material[str]
+    network: Material[str]
+    """The network, bridge or portgroup that it is attached to, as `kind:name` ("network:default", "bridge:br0")."""
+    link_up: Material[bool]
+    filter: Material[str | None] = None
+    """Name of the packet filter bound to it, if any."""
+
+
+class Snapshot(Value):
+    """One snapshot. `token` is ours when ferry made it (the id of the effect), None for a foreign one."""
+
+    id: str
+    name: str
+    token: str | None
+    created_at: datetime | None
+    consistency: Consistency | None
+    parent: str | None = None
+
+
+class Claim(Value):
+    """The mark on the machine itself that a run holds it (architecture, section 6, rule 1)."""
+
+    run: str
+    digest: str
+    state_id: str
+    generation: int = 1
+    host: str = ""
+    since: datetime | None = None
+
+    def same_holder(self, other: "Claim") -> bool:
+        """Tell whether both claims are the same run of the same state."""
+        return (self.run, self.state_id) == (other.run, other.state_id)
+
+
+class GuestOs(Value):
+    """What a guest agent says of the running system, unverified. Never a verdict alone: agents lie and are old."""
+
+    product: str = ""
+    version: str = ""
+    build: str = ""
+    variant: str = ""
+    arch: str = ""
+    hostname: str = ""
+
+
+class Machine(Value):
+    """A virtual machine as observed at one moment."""
+
+    ref: Material[MachineRef]
+    power: Material[PowerState]
+    firmware: Material[Firmware]
+    machine_type: Material[str]
+    arch: Material[str]
+    cpus: int
+    memory_bytes: int
+    disks: Material[tuple[Disk, ...]]
+    nics: Material[tuple[Nic, ...]]
+    snapshots: tuple[Snapshot, ...] = ()
+    """Compared by the stale check: foreign ones are material, our own ledgered ones are not."""
+    busy: tuple[str, ...] = ()
+    """Jobs under way, in words ("block job on hda: commit 40 %")."""
+    claim: Claim | None = None
+    guest: GuestOs | None = None
+    """None where no agent answers, or where asking one needs rights that this connection has not."""
+    notes: tuple[str, ...] = ()
+    """What an administrator should know, in words; free text from the provider, escaped in every output."""
