@@ -1,4 +1,4 @@
-"""Rules for the whole suite: nothing is skipped where all components are promised, and samples are repeatable."""
+"""Rules for the whole suite: with all components promised nothing is skipped, and samples are repeatable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-# The usual suites draw the same samples each time; the soak suites look for new ones under a seed that is printed.
+# The usual suites draw the same samples each time; the soak suites look for new ones under a printed seed.
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("soak", deadline=None, max_examples=2000, print_blob=True)
 settings.load_profile("soak" if "FERRY_SOAK_MINUTES" in os.environ else "fixed")
