@@ -159,15 +159,13 @@ class Inventory(Protocol):
 
 
 class Preflight(Protocol):
-    """Reads only: what would hinder a later effect. Each finding says what was checked; `ok` False is a hindrance with its reason."""
+    """Reads only: what would hinder a later effect, judged on machines just observed, so that a fleet is not read twice. Each finding says what was checked; `ok` False is a hindrance with its reason."""
 
-    def snapshot(
-        self, ref: MachineRef, consistency: Consistency
-    ) -> tuple[Finding, ...]:
+    def snapshot(self, ref: MachineRef, consistency: Consistency) -> tuple[Finding, ...]:
         """Free space for the overlay, chain depth, passthrough or shared disks, a job under way, consistency possible."""
         ...
 
-    def isolation(self, ref: MachineRef, spec: IsolationSpec) -> tuple[Finding, ...]:
+    def isolation(self, machine: Machine, spec: IsolationSpec) -> tuple[Finding, ...]:
         """Mode supported, network there or creatable, uplink there, filter mechanism there."""
         ...
 
@@ -179,9 +177,7 @@ class Preflight(Protocol):
 class Power(Protocol):
     """Power of a machine."""
 
-    def ensure_power(
-        self, ref: MachineRef, state: PowerState, effect: Effect
-    ) -> Machine:
+    def ensure_power(self, ref: MachineRef, state: PowerState, effect: Effect) -> Machine:
         """Start it, or cut its power (OFF is hard: no guest is asked). Idempotent. PAUSED is UNSUPPORTED."""
         ...
 
@@ -221,9 +217,7 @@ class Snapshots(Protocol):
         """Snapshot all disks but removable ones, keyed by the token. What was got is read back: less than asked is an error, nothing left behind."""
         ...
 
-    def ensure_snapshot_removed(
-        self, ref: MachineRef, token: str, effect: Effect
-    ) -> None:
+    def ensure_snapshot_removed(self, ref: MachineRef, token: str, effect: Effect) -> None:
         """Remove the snapshot that bears `token`, keep all writes; wait for the merge and re-read the chain. Not there: fine."""
         ...
 
@@ -261,9 +255,7 @@ class Isolation(Protocol):
         """Prove it from the hypervisor's own view, never from our record; also for the persistent definition. A read."""
         ...
 
-    def ensure_released(
-        self, ref: MachineRef, captures: Sequence[NicCapture], effect: Effect
-    ) -> Machine:
+    def ensure_released(self, ref: MachineRef, captures: Sequence[NicCapture], effect: Effect) -> Machine:
         """Restore exactly what was captured, and remove filters that we made for this machine."""
         ...
 
@@ -271,9 +263,7 @@ class Isolation(Protocol):
 class DiskSource(Protocol):
     """Bytes of a machine's disks at a snapshot."""
 
-    def open_frozen(
-        self, ref: MachineRef, token: str
-    ) -> AbstractContextManager[tuple[FrozenDisk, ...]]:
+    def open_frozen(self, ref: MachineRef, token: str) -> AbstractContextManager[tuple[FrozenDisk, ...]]:
         """Open the frozen bases below the snapshot that bears `token`, read-only, guarded against hostile images. NOT_FOUND without it."""
         ...
 
@@ -297,9 +287,7 @@ class Staging(Protocol):
         """Return the definition's fingerprint now; None when the machine is gone. A read."""
         ...
 
-    def ensure_target_removed(
-        self, staged: StagedTarget, effect: Effect, *, keep_disks: bool
-    ) -> None:
+    def ensure_target_removed(self, staged: StagedTarget, effect: Effect, *, keep_disks: bool) -> None:
         """Stop and remove our target, its medium too; disks only with keep_disks=False. Not there: fine."""
         ...
 
@@ -356,6 +344,4 @@ class Provider(Protocol):
 
 def unsupported(what: str, instead: str = "") -> ProviderError:
     """Make the error for an undeclared capability; `instead` says what the site can use."""
-    return ProviderError(
-        ErrorKind.UNSUPPORTED, f"{what} is not supported here", hint=instead
-    )
+    return ProviderError(ErrorKind.UNSUPPORTED, f"{what} is not supported here", hint=instead)
