@@ -1,4 +1,5 @@
-"""Problems as data: where, what is wrong, what to do. Found anywhere, rendered only by the command line and the reports."""
+"""Problems as data: where, what is wrong, what to do. Found anywhere, rendered only by the command line and
+the reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +28,8 @@ class Location:
 class Diagnostic:
     """One problem.
 
-    `summary` says what is wrong, `hint` what to write or do instead, `code` is a stable short name ("unknown-key"), `path` is the
+    `summary` says what is wrong, `hint` what to write or do instead, `code` is a stable short name
+    ("unknown-key"), `path` is the
     place in the document ("hosts[0].source.vm") where there is no file, or beside it.
     """
 
@@ -39,11 +41,7 @@ class Diagnostic:
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        where = (
-            f"{self.location}: "
-            if self.location
-            else (f"{self.path}: " if self.path else "")
-        )
+        where = f"{self.location}: " if self.location else (f"{self.path}: " if self.path else "")
         tail = f"; {self.hint}" if self.hint else ""
         return f"{where}{self.summary}{tail}"
 
@@ -56,9 +54,7 @@ class FerryError(Exception):
 
     code = "error"
 
-    def __init__(
-        self, message: str, *, hint: str = "", code: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -80,6 +76,6 @@ class InvalidInput(FerryError):
 
 
 class Refused(FerryError):
-    """ferry will not do it as things stand (stale, not approved, outside the window, claimed): exit code 3."""
+    """ferry will not do it as things stand (stale, unapproved, outside the window, claimed): exit code 3."""
 
     code = "refused"

@@ -1,4 +1,5 @@
-"""Records of what runs did: run and step states, journal and ledger entries, evidence, approvals. Values only; the engine stores them."""
+"""Records of what runs did: run and step states, journal and ledger entries, evidence, approvals. Values
+only; the engine stores them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -80,7 +81,8 @@ class RunRecord(Value):
 
 
 class JournalEntry(Value):
-    """One line of the journal. `host` is empty on the run's root chain. `hash` covers all other fields, `previous` the entry before."""
+    """One line of the journal. `host` is empty on the run's root chain. `hash` covers all other fields,
+    `previous` the entry before."""
 
     run: str
     host: str
@@ -115,7 +117,8 @@ class LedgerEntry(Value):
 
 
 class Evidence(Value):
-    """Facts kept with a run. `sha256` is over `body`, canonical JSON text. Kinds: facts-source, facts-target, captures, isolation, snapshot, staged,
+    """Facts kept with a run. `sha256` is over `body`, canonical JSON text. Kinds: facts-source, facts-
+    target, captures, isolation, snapshot, staged,
     parity, refresh."""
 
     run: str

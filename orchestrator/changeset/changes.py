@@ -41,7 +41,8 @@ class StepKind(StrEnum):
 
 
 class Step(Value):
-    """One step in words (`title`) and in values; `undo` says in words how it is taken back, "" where nothing needs to be."""
+    """One step in words (`title`) and in values; `undo` says in words how it is taken back, "" where
+    nothing needs to be."""
 
     kind: StepKind
     title: str
@@ -51,7 +52,8 @@ class Step(Value):
 
 
 class KnownIdentity(Value):
-    """Which Windows the host is, from stored evidence; `at` is when that was seen, `run` whose evidence it is."""
+    """Which Windows the host is, from stored evidence; `at` is when that was seen, `run` whose evidence it
+    is."""
 
     identity: Identity
     at: datetime
@@ -67,7 +69,8 @@ class HostChange(Value):
     """None: unknown until the snapshot is read."""
     image: GoldenImage | None = None
     networks: tuple[Network, ...] = ()
-    """The networks that the host's steps name and that exist now, on the source's endpoint and the target's."""
+    """The networks that the host's steps name and that exist now, on the source's endpoint and the
+    target's."""
     checks: tuple[Finding, ...] = ()
     steps: tuple[Step, ...]
 

@@ -2,11 +2,13 @@
 
 Rules for an adapter:
 - It MUST declare its capabilities; a call that needs an undeclared one MUST raise UNSUPPORTED.
-- Every `ensure_*` MUST look first and then act: called again with the same token it finds its own work and returns it.
-- Before *every single* mutating call to the hypervisor it MUST call `effect.before(...)`, and before creating an object that would
-  outlive a crash it MUST call `effect.intend(kind, id)`; after that `effect.made(kind, id)`; after a removal `effect.removed(kind, id)`.
-- It MUST put the token on the object itself (description, metadata) and remove only objects that bear a token of ours *and* for which
-  `effect.owns(kind, id)` is true.
+- Every `ensure_*` MUST look first and then act: called again with the same token it finds its own work and
+  returns it.
+- Before *every single* mutating call to the hypervisor it MUST call `effect.before(...)`; before creating an
+  object that would outlive a crash it MUST call `effect.intend(kind, id)`, and `effect.made(kind, id)` after
+  it; after a removal `effect.removed(kind, id)`.
+- It MUST put the token on the object itself (description, metadata) and remove only objects that bear a
+  token of ours *and* for which `effect.owns(kind, id)` is true.
 - It MUST NOT retry a mutation. Outcome unknown: UNCERTAIN. Only ProviderError and LeaseLost leave it.
 - It is shared between threads.
 """
@@ -46,7 +48,8 @@ ResolveSecret = Callable[[SecretRef], str]
 
 
 class Capability(StrEnum):
-    """What an adapter can do. Declared: the conformance suite tests it. Undeclared: the call raises UNSUPPORTED."""
+    """What an adapter can do. Declared: the conformance suite tests it. Undeclared: the call raises
+    UNSUPPORTED."""
 
     INVENTORY = "inventory"
     POWER = "power"
@@ -84,7 +87,8 @@ class Effect(Protocol):
 
     @property
     def token(self) -> str:
-        """Key of this effect, unique per run, host and step: `ferry.RUN.HOST.STEP`, at most 120 characters of [A-Za-z0-9._-]."""
+        """Key of this effect, unique per run, host and step: `ferry.RUN.HOST.STEP`, at most 120 characters
+        of [A-Za-z0-9._-]."""
         ...
 
     def before(self, what: str) -> None:
@@ -146,7 +150,8 @@ class Inventory(Protocol):
         ...
 
     def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
-        """Return the machines named (by name or permanent id), or all. One that is not there is left out; an ambiguous name: CONFLICT."""
+        """Return the machines named (by name or permanent id), or all. One that is not there is left out;
+        an ambiguous name: CONFLICT."""
         ...
 
     def networks(self) -> tuple[Network, ...]:
@@ -159,10 +164,12 @@ class Inventory(Protocol):
 
 
 class Preflight(Protocol):
-    """Reads only: what would hinder a later effect, judged on machines just observed, so that a fleet is not read twice. Each finding says what was checked; `ok` False is a hindrance with its reason."""
+    """Reads only: what would hinder a later effect, judged on machines just observed, so that a fleet is
+    not read twice. Each finding says what was checked; `ok` False is a hindrance with its reason."""
 
-    def snapshot(self, ref: MachineRef, consistency: Consistency) -> tuple[Finding, ...]:
-        """Free space for the overlay, chain depth, passthrough or shared disks, a job under way, consistency possible."""
+    def snapshot(self, machine: Machine, consistency: Consistency) -> tuple[Finding, ...]:
+        """Free space for the overlay, chain depth, passthrough or shared disks, a job under way,
+        consistency possible."""
         ...
 
     def isolation(self, machine: Machine, spec: IsolationSpec) -> tuple[Finding, ...]:
@@ -170,7 +177,8 @@ class Preflight(Protocol):
         ...
 
     def staging(self, spec: TargetSpec) -> tuple[Finding, ...]:
-        """Name free, image there and unchanged, space, CPU able to run the release, network there or creatable."""
+        """Name free, image there and unchanged, space, CPU able to run the release, network there or
+        creatable."""
         ...
 
 
@@ -193,9 +201,11 @@ class Claims(Protocol):
         *,
         succeeds: str | None = None,
     ) -> Claim:
-        """Claim the machine. Same run and state: update (generation) and return. Another holder: CONFLICT naming it.
+        """Claim the machine. Same run and state: update (generation) and return. Another holder: CONFLICT
+        naming it.
 
-        `succeeds` names the one other run whose claim may be replaced (an undo takes over from the run that it undoes).
+        `succeeds` names the one other run whose claim may be replaced (an undo takes over from the run that
+        it undoes).
         """
         ...
 
@@ -214,15 +224,18 @@ class Snapshots(Protocol):
     def ensure_snapshot(
         self, ref: MachineRef, name: str, consistency: Consistency, effect: Effect
     ) -> Snapshot:
-        """Snapshot all disks but removable ones, keyed by the token. What was got is read back: less than asked is an error, nothing left behind."""
+        """Snapshot all disks but removable ones, keyed by the token. What was got is read back: less than
+        asked is an error, nothing left behind."""
         ...
 
     def ensure_snapshot_removed(self, ref: MachineRef, token: str, effect: Effect) -> None:
-        """Remove the snapshot that bears `token`, keep all writes; wait for the merge and re-read the chain. Not there: fine."""
+        """Remove the snapshot that bears `token`, keep all writes; wait for the merge and re-read the
+        chain. Not there: fine."""
         ...
 
     def ensure_reverted(self, ref: MachineRef, token: str, effect: Effect) -> Machine:
-        """Put the machine back to the snapshot, losing later writes. UNSUPPORTED unless SNAPSHOT_REVERT is declared."""
+        """Put the machine back to the snapshot, losing later writes. UNSUPPORTED unless SNAPSHOT_REVERT is
+        declared."""
         ...
 
 
@@ -230,11 +243,13 @@ class Isolation(Protocol):
     """Cut off, prove, give back."""
 
     def ensure_network(self, spec: NetworkSpec, effect: Effect) -> Network:
-        """Return the network; create it if the spec says so. One of that name that does not fit the spec: CONFLICT, never changed."""
+        """Return the network; create it if the spec says so. One of that name that does not fit the spec:
+        CONFLICT, never changed."""
         ...
 
     def ensure_network_removed(self, spec: NetworkSpec, effect: Effect) -> bool:
-        """Remove a network of ours that no machine uses any more; False where one still does. Not there: True. Not ours: CONFLICT."""
+        """Remove a network of ours that no machine uses any more; False where one still does. Not there:
+        True. Not ours: CONFLICT."""
         ...
 
     def capture(self, ref: MachineRef) -> tuple[NicCapture, ...]:
@@ -248,11 +263,13 @@ class Isolation(Protocol):
         addresses: Sequence[str],
         effect: Effect,
     ) -> Machine:
-        """Move every card, live and persistent, MAC kept, none added. `addresses`: the guest's known IPs, for anti-spoofing; may be empty."""
+        """Move every card, live and persistent, MAC kept, none added. `addresses`: the guest's known IPs,
+        for anti-spoofing; may be empty."""
         ...
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
-        """Prove it from the hypervisor's own view, never from our record; also for the persistent definition. A read."""
+        """Prove it from the hypervisor's own view, never from our record; also for the persistent
+        definition. A read."""
         ...
 
     def ensure_released(self, ref: MachineRef, captures: Sequence[NicCapture], effect: Effect) -> Machine:
@@ -264,7 +281,8 @@ class DiskSource(Protocol):
     """Bytes of a machine's disks at a snapshot."""
 
     def open_frozen(self, ref: MachineRef, token: str) -> AbstractContextManager[tuple[FrozenDisk, ...]]:
-        """Open the frozen bases below the snapshot that bears `token`, read-only, guarded against hostile images. NOT_FOUND without it."""
+        """Open the frozen bases below the snapshot that bears `token`, read-only, guarded against hostile
+        images. NOT_FOUND without it."""
         ...
 
 
@@ -272,11 +290,13 @@ class Staging(Protocol):
     """The replacement."""
 
     def ensure_target(self, spec: TargetSpec, effect: Effect) -> StagedTarget:
-        """Create disk, machine and answer medium; the machine is left off. Nothing that exists is overwritten: CONFLICT."""
+        """Create disk, machine and answer medium; the machine is left off. Nothing that exists is
+        overwritten: CONFLICT."""
         ...
 
     def customized(self, staged: StagedTarget, computer_name: str) -> bool | None:
-        """Tell whether the guest says it bears the name. None: it cannot be told (no agent answers). A read."""
+        """Tell whether the guest says it bears the name. None: it cannot be told (no agent answers). A
+        read."""
         ...
 
     def ensure_medium_removed(self, staged: StagedTarget, effect: Effect) -> None:
@@ -307,7 +327,8 @@ class Reader(Protocol):
 
 
 class Adapter(Reader, Protocol):
-    """An open endpoint with every role. A role without any declared capability raises UNSUPPORTED on each call."""
+    """An open endpoint with every role. A role without any declared capability raises UNSUPPORTED on each
+    call."""
 
     @property
     def power(self) -> Power: ...

@@ -5,7 +5,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 MATERIAL = "ferry:material"
-"""Metadata of a field whose change between preview and apply makes a change set stale (architecture, section 6, rule 3)."""
+"""Metadata of a field whose change between preview and apply makes a change set stale (architecture,
+section 6, rule 3)."""
 
 T = TypeVar("T")
 

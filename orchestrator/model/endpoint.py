@@ -9,7 +9,8 @@ SettingValue = str | bool | int | SecretRef
 
 
 class EndpointSettings(Value):
-    """One endpoint of the plan: `settings` holds what its provider needs ("uri", "server", ...), secrets as references."""
+    """One endpoint of the plan: `settings` holds what its provider needs ("uri", "server", ...), secrets as
+    references."""
 
     name: str
     provider: str
@@ -18,7 +19,8 @@ class EndpointSettings(Value):
 
 
 class EndpointInfo(Value):
-    """What an endpoint says of itself. `identity` is stable and the same for whoever connects; `notes` are for `ferry doctor`."""
+    """What an endpoint says of itself. `identity` is stable and the same for whoever connects; `notes` are
+    for `ferry doctor`."""
 
     identity: str
     product: str

@@ -1,6 +1,7 @@
 """ServerFacts: what one Windows server is and does, whichever way it was collected. Version 1.
 
-A section that a collector cannot see is None (*unknown*), never an empty tuple (*known to be none*). Strings from a guest are hostile:
+A section that a collector cannot see is None (*unknown*), never an empty tuple (*known to be none*).
+Strings from a guest are hostile:
 they are cleaned of control characters and cut at limits by the collector, and escaped again in every output.
 """
 
@@ -57,7 +58,8 @@ class StartMode(StrEnum):
 
 
 class Service(Value):
-    """A service or driver of the current control set. `driver` tells kernel and file-system drivers from Win32 services."""
+    """A service or driver of the current control set. `driver` tells kernel and file-system drivers from
+    Win32 services."""
 
     name: str
     display_name: str

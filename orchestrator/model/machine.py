@@ -1,4 +1,5 @@
-"""What a provider reports of a virtual machine. Sizes are bytes; order of tuples is the provider's stable order."""
+"""What a provider reports of a virtual machine. Sizes are bytes; order of tuples is the provider's stable
+order."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +24,8 @@ class Firmware(StrEnum):
 
 
 class Consistency(StrEnum):
-    """How consistent a snapshot is. `crash`: as after a power cut; `filesystem`/`application`: quiesced in the guest; `memory`: with
+    """How consistent a snapshot is. `crash`: as after a power cut; `filesystem`/`application`: quiesced in
+    the guest; `memory`: with
     RAM; `offline`: taken while powered off."""
 
     CRASH = "crash"
@@ -34,7 +36,8 @@ class Consistency(StrEnum):
 
 
 class MachineRef(Value):
-    """Which machine: the plan's endpoint name, and the provider's own permanent id (a libvirt UUID, a vSphere instance UUID)."""
+    """Which machine: the plan's endpoint name, and the provider's own permanent id (a libvirt UUID, a
+    vSphere instance UUID)."""
 
     endpoint: Material[str]
     id: Material[str]
@@ -42,7 +45,7 @@ class MachineRef(Value):
 
 
 class Disk(Value):
-    """One disk. `base` is the identity that our own snapshots do not change: the lowest image of the chain."""
+    """One disk. `base` is the identity that snapshots do not change: the lowest image of the chain."""
 
     key: Material[str]
     """Stable key on its machine: the target device ("hda"), the vSphere device key."""
@@ -69,7 +72,8 @@ class Nic(Value):
     key: Material[str]
     model: Material[str]
     network: Material[str]
-    """The network, bridge or portgroup that it is attached to, as `kind:name` ("network:default", "bridge:br0")."""
+    """The network, bridge or portgroup that it is attached to, as `kind:name` ("network:default",
+    "bridge:br0")."""
     link_up: Material[bool]
     filter: Material[str | None] = None
     """Name of the packet filter bound to it, if any."""
@@ -102,7 +106,8 @@ class Claim(Value):
 
 
 class GuestOs(Value):
-    """What a guest agent says of the running system, unverified. Never a verdict alone: agents lie and are old."""
+    """What a guest agent says of the running system, unverified. Never a verdict alone: agents lie and are
+    old."""
 
     product: str = ""
     version: str = ""

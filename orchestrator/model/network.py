@@ -9,7 +9,8 @@ from orchestrator.model.machine import Nic
 
 
 class IsolationMode(StrEnum):
-    """See architecture, section 5: link down; a network without uplink, host address or neighbour; only the declared uplink with a filter."""
+    """See architecture, section 5: link down; a network without uplink, host address or neighbour; only the
+    declared uplink with a filter."""
 
     UNPLUGGED = "unplugged"
     SEALED = "sealed"
@@ -17,7 +18,8 @@ class IsolationMode(StrEnum):
 
 
 class Flow(Value):
-    """One allowed connection that the old server may open: to an address or network in CIDR form, one port, one protocol.
+    """One allowed connection that the old server may open: to an address or network in CIDR form, one port,
+    one protocol.
 
     `to` is IPv4 or IPv6; `port` is None only for icmp.
     """
@@ -30,7 +32,8 @@ class Flow(Value):
 
 
 class NetworkSpec(Value):
-    """A network as the plan wants it. `mode` None is an ordinary network (the staging one), never used to isolate."""
+    """A network as the plan wants it. `mode` None is an ordinary network (the staging one), never used to
+    isolate."""
 
     name: str
     mode: IsolationMode | None = None
@@ -48,7 +51,8 @@ class Network(Value):
     bridge: Material[str | None]
     """The host bridge or switch behind it."""
     uplink: Material[str | None]
-    """How it leaves the host, in the provider's words ("nat", "bridge:br-export", "eth1"); None: not at all."""
+    """How it leaves the host, in the provider's words ("nat", "bridge:br-export", "eth1"); None: not at
+    all."""
     addresses: Material[tuple[str, ...]] = ()
     """Host addresses on it."""
     active: Material[bool] = True
@@ -64,7 +68,8 @@ class IsolationSpec(Value):
 
 
 class NicCapture(Value):
-    """A card's configuration before isolation, for the way back. `restore` is the adapter's own text, opaque to the core."""
+    """A card's configuration before isolation, for the way back. `restore` is the adapter's own text,
+    opaque to the core."""
 
     key: str
     nic: Nic
@@ -72,7 +77,8 @@ class NicCapture(Value):
 
 
 class Finding(Value):
-    """One checked statement about an isolated machine, from the hypervisor's own view ("tap vnet3 is a port of br-q only")."""
+    """One checked statement about an isolated machine, from the hypervisor's own view ("tap vnet3 is a port
+    of br-q only")."""
 
     check: str
     ok: bool
@@ -80,7 +86,8 @@ class Finding(Value):
 
 
 class IsolationEvidence(Value):
-    """All findings for one machine; isolated only when every one is ok and there is at least one per network card."""
+    """All findings for one machine; isolated only when every one is ok and there is at least one per
+    network card."""
 
     mode: IsolationMode
     findings: tuple[Finding, ...]

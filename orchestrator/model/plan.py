@@ -1,6 +1,8 @@
-"""What a plan file says once it is decoded and checked: neutral, complete, without a default left open. No clock, no I/O.
+"""What a plan file says once it is decoded and checked: neutral, complete, without a default left open. No
+clock, no I/O.
 
-`planfile` makes it, `changeset` builds from it. Names of endpoints and networks are resolved to values; times are as the plan's window gives.
+`planfile` makes it, `changeset` builds from it. Names of endpoints and networks are resolved to values;
+times are as the plan's window gives.
 """
 
 from datetime import date, datetime
@@ -39,7 +41,8 @@ class ChangeRequest(Value):
 
 
 class Waiver(Value):
-    """An accepted difference or failed check. `item` is a parity item ("service:Browser"); expired from `expires` on."""
+    """An accepted difference or failed check. `item` is a parity item ("service:Browser"); expired from
+    `expires` on."""
 
     item: str
     reason: str

@@ -6,7 +6,8 @@ from orchestrator.model.base import Value
 
 
 class SecretRef(Value):
-    """Where a secret is found when it is needed: exactly one of an environment variable, a file, a keyring entry `SERVICE/USER`."""
+    """Where a secret is found when it is needed: exactly one of an environment variable, a file, a keyring
+    entry `SERVICE/USER`."""
 
     env: str | None = None
     file: str | None = None
@@ -15,7 +16,8 @@ class SecretRef(Value):
     @model_validator(mode="after")
     def _exactly_one(self) -> "SecretRef":
         if sum(part is not None for part in (self.env, self.file, self.keyring)) != 1:
-            raise ValueError("give exactly one of env, file, keyring")
+            msg = "give exactly one of env, file, keyring"
+            raise ValueError(msg)
         return self
 
     def __str__(self) -> str:

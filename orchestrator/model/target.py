@@ -27,7 +27,8 @@ class StaticAddress(Value):
 
 
 class TargetSpec(Value):
-    """What is staged. `vm` is the new machine's name; nothing of that name may exist. `address` None is DHCP."""
+    """What is staged. `vm` is the new machine's name; nothing of that name may exist. `address` None is
+    DHCP."""
 
     endpoint: str
     release: int
@@ -42,11 +43,13 @@ class TargetSpec(Value):
     admin_password: SecretRef
     address: StaticAddress | None = None
     first_boot_limit: timedelta = timedelta(minutes=15)
-    """How long the answer medium may stay in the machine, waiting for the guest agent to confirm the computer name."""
+    """How long the answer medium may stay in the machine, waiting for the guest agent to confirm the
+    computer name."""
 
 
 class GoldenImage(Value):
-    """A golden image that the provider can stage from. `firmware` None: it could not be told from the image."""
+    """A golden image that the provider can stage from. `firmware` None: it could not be told from the
+    image."""
 
     name: Material[str]
     id: Material[str]
@@ -57,7 +60,8 @@ class GoldenImage(Value):
 
 
 class StagedTarget(Value):
-    """What staging gave: the machine's permanent id, our token on it, and a fingerprint of its definition for the undo check."""
+    """What staging gave: the machine's permanent id, our token on it, and a fingerprint of its definition
+    for the undo check."""
 
     endpoint: str
     id: str
