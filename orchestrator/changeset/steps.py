@@ -63,8 +63,7 @@ def _snapshot(host: HostPlan, source: Machine) -> Step:
         StepKind.SNAPSHOT,
         f"Snapshot {len(disks)} disk{'s' if len(disks) != 1 else ''} of {source.ref.name}",
         values + tuple((f"disk {d.key}", f"{d.source} ({_size(d.size_bytes)})") for d in disks),
-        "The snapshot is removed by merging; every write made since it was taken is kept. Nothing is
-        reverted.",
+        "The snapshot is removed by merging; every write made since it was taken is kept.",
         mutates=True,
     )
 
@@ -129,9 +128,8 @@ def _isolate(source: Machine, spec: IsolationSpec) -> Step:
         StepKind.ISOLATE,
         _CUTS[spec.mode](spec) + "; MAC addresses stay, live and after a restart",
         values,
-        "Every card goes back to exactly the network, link state and filter that it had. After the change
-        window "
-        "this needs an approval of its own.",
+        "Every card goes back to exactly the network, link state and filter that it had. After the change "
+        "window this needs an approval of its own.",
         mutates=True,
     )
 
