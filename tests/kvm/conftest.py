@@ -1,0 +1,5 @@
+"""What the tests against a real libvirtd share."""
+
+from tests.rigs.libvirtd import libvirtd
+
+__all__ = ["libvirtd"]
