@@ -1,0 +1,1 @@
+"""KVM through libvirt. This module must stay importable without libvirt-python: the SDK is an extra."""
