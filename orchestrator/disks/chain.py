@@ -1,4 +1,4 @@
-"""Looks at a disk image before anybody opens it for its bytes: of which files it is made, and may they be read.
+"""Looks at a disk image before anybody opens it: which files is it made of, and may they be read?
 
 An image is hostile: its header can name any file or server as its backing. Every layer is therefore asked
 with `qemu-img info` inside the sandbox, one at a time, and refused unless each file that it names is a

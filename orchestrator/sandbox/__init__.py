@@ -10,14 +10,17 @@ from orchestrator.sandbox.confine import (
     run_tool,
     sandbox_status,
 )
+from orchestrator.sandbox.runner import Answer, run_in_sandbox
 
 __all__ = [
+    "Answer",
     "Limits",
     "SandboxLevel",
     "SandboxStatus",
     "confined",
     "last_words",
     "printable",
+    "run_in_sandbox",
     "run_tool",
     "sandbox_status",
 ]

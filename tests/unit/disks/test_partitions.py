@@ -27,7 +27,10 @@ def disk(tmp_path: Path, script: str = "") -> Path:
 
 
 def test_mbr_with_logical_partitions(tmp_path: Path) -> None:
-    script = "label: dos\nstart=2048,size=20480,type=7\nstart=22528,size=60000,type=f\nstart=24576,size=2048,type=7\nsize=4096,type=7\n"
+    script = (
+        "label: dos\nstart=2048,size=20480,type=7\nstart=22528,size=60000,type=f\n"
+        "start=24576,size=2048,type=7\nsize=4096,type=7\n"
+    )
     table = read(disk(tmp_path, script))
     assert table.scheme is Scheme.MBR
     assert [(p.offset // 512, p.length // 512, p.type) for p in table.partitions][:2] == [

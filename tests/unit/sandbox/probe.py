@@ -1,0 +1,90 @@
+"""What the sandbox tests run inside the child: attempts at what must not be possible. Imported only there."""
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestrator.diagnostics import FerryError
+
+
+def echo(argument: Any, ask: Any) -> Any:
+    return argument
+
+
+def asks(argument: Any, ask: Any) -> list[str]:
+    return [ask(word.encode()).decode() for word in argument]
+
+
+def reads(argument: Any, ask: Any) -> dict[str, str]:
+    found = {}
+    for path in argument:
+        try:
+            found[path] = Path(path).read_text()[:20]
+        except OSError as fault:
+            found[path] = type(fault).__name__
+    return found
+
+
+def writes(argument: Any, ask: Any) -> str:
+    try:
+        Path(argument).write_text("x" * 10)
+    except OSError as fault:
+        return type(fault).__name__
+    return "written"
+
+
+def connects(argument: Any, ask: Any) -> str:
+    try:
+        socket.create_connection(("127.0.0.1", argument), timeout=2).close()
+    except OSError as fault:
+        return type(fault).__name__
+    return "connected"
+
+
+def interfaces(argument: Any, ask: Any) -> list[str]:
+    return [name for _, name in socket.if_nameindex()]
+
+
+def environment(argument: Any, ask: Any) -> dict[str, str]:
+    return dict(os.environ)
+
+
+def processes(argument: Any, ask: Any) -> int:
+    return len([path for path in Path("/proc").iterdir() if path.name.isdigit()])
+
+
+def memory(argument: Any, ask: Any) -> int:
+    return len(bytearray(argument))
+
+
+def spins(argument: Any, ask: Any) -> None:
+    while True:
+        pass
+
+
+def sleeps(argument: Any, ask: Any) -> None:
+    time.sleep(600)
+
+
+def floods(argument: Any, ask: Any) -> str:
+    return "x" * argument
+
+
+def big_question(argument: Any, ask: Any) -> None:
+    ask(bytes(argument))
+
+
+def dies(argument: Any, ask: Any) -> None:
+    os.abort()
+
+
+def raises(argument: Any, ask: Any) -> None:
+    message = "guest text \x1b[31m"
+    raise ValueError(message)
+
+
+def fails(argument: Any, ask: Any) -> None:
+    message = "the hive is damaged\x1b[31m"
+    raise FerryError(message, hint="take another", code="damaged")
