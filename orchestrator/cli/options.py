@@ -16,7 +16,7 @@ Json = Annotated[
 State = Annotated[
     str | None,
     typer.Option(
-        "--state", envvar="FERRY_STATE", help="State database; default: SQLite under the XDG state folder."
+        "--state", envvar="FERRY_STATE", help="State database; default: SQLite in the XDG state folder."
     ),
 ]
 
