@@ -1,0 +1,163 @@
+"""The comparison as a whole: every item judged, waivers laid over, a verdict.
+
+Pure and independent of the order of anything.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+from orchestrator.model.facts import ServerFacts
+from orchestrator.model.plan import ParitySpec
+from orchestrator.parity.items import KINDS, SECTIONS, Item, Items, items_of, unknown_sections
+from orchestrator.parity.judge import Context, judge
+from orchestrator.parity.names import windows_key
+from orchestrator.parity.pack import RulePack, profile, shipped_pack
+from orchestrator.parity.result import (
+    OPEN_STATES,
+    RANK,
+    Ignored,
+    ItemResult,
+    ParityResult,
+    Severity,
+    State,
+    Verdict,
+)
+from orchestrator.parity.waive import apply_waivers
+
+_STATE_ORDER = (
+    State.MISSING,
+    State.CHANGED,
+    State.UNKNOWN,
+    State.WAIVED,
+    State.EXTRA,
+    State.EQUIVALENT,
+    State.SAME,
+)
+_KIND_ORDER = ("section", *KINDS)
+_RELEASE = windows_key("identity:release")
+
+
+def compare(
+    old: ServerFacts,
+    new: ServerFacts,
+    spec: ParitySpec,
+    *,
+    release: int,
+    today: date,
+    pack: RulePack | None = None,
+) -> ParityResult:
+    """Compare what the old server does with what the new one does.
+
+    `release` is the target's (2022, 2025); `pack` None takes the shipped rules. Raises InvalidInput for an
+    unknown profile.
+    """
+    rules = pack or shipped_pack()
+    old_items, new_items = _expecting(items_of(old), rules, release), items_of(new)
+    context = Context(rules, profile(spec.profile), spec.profile, release, new_items)
+    judged = {
+        key: judge(context, key, old_items.get(key), new_items.get(key))
+        for key in sorted(old_items.keys() | new_items.keys())
+    }
+    ignored = tuple(outcome for outcome in judged.values() if isinstance(outcome, Ignored))
+    results = {key: outcome for key, outcome in judged.items() if isinstance(outcome, ItemResult)}
+    results = _with_unknown_sections(context, results, unknown_sections(old), unknown_sections(new))
+    results, notes = apply_waivers(results, ignored, spec.waivers, today)
+    items = tuple(sorted(results.values(), key=_order))
+    return ParityResult(
+        verdict=verdict(items),
+        release=release,
+        profile=spec.profile,
+        rules=rules.label,
+        on=today,
+        items=items,
+        waiver_notes=notes,
+        ignored=ignored,
+    )
+
+
+def verdict(items: tuple[ItemResult, ...]) -> Verdict:
+    """Return what the items amount to. An unknown that matters is never a pass."""
+    if any(i.state in (State.MISSING, State.CHANGED) and i.severity is Severity.BLOCKER for i in items):
+        return Verdict.FAIL
+    if any(i.state is State.UNKNOWN and i.severity is not Severity.INFO for i in items):
+        return Verdict.CANNOT_TELL
+    if any(i.state is State.WAIVED for i in items):
+        return Verdict.PASS_WITH_WAIVERS
+    return Verdict.PASS
+
+
+def _expecting(items: Items, pack: RulePack, release: int) -> Items:
+    """Put the plan's release where the old server's own stands: that is what the new one is measured by."""
+    build = pack.build_of(release)
+    wanted = Item(
+        id="identity:release",
+        kind="identity",
+        values=(("build", str(build) if build else None),),
+        details=(("planned", f"Windows Server {release}"),),
+    )
+    return {**items, _RELEASE: wanted}
+
+
+def _with_unknown_sections(
+    context: Context, results: Mapping[str, ItemResult], old: Mapping[str, str], new: Mapping[str, str]
+) -> dict[str, ItemResult]:
+    """Replace what rests on a section that one side could not see by one unknown item for the section.
+
+    A section unknown on the new server alone matters only where the old one has something in it that would be
+    missed.
+    """
+    kept = dict(results)
+    for section in sorted(old.keys() | new.keys()):
+        kinds = SECTIONS.get(section, ())
+        inside = {
+            key: r for key, r in kept.items() if r.kind in kinds and r.state in (State.MISSING, State.EXTRA)
+        }
+        missed = [r for r in inside.values() if r.state is State.MISSING]
+        severity = _section_severity(context, kinds, missed, unseen=section in old)
+        if severity is None:
+            continue
+        kept = {key: r for key, r in kept.items() if key not in inside}
+        found = _unknown_section(section, severity, len(missed), old.get(section, ""), new.get(section, ""))
+        kept[windows_key(found.item)] = found
+    return kept
+
+
+def _section_severity(
+    context: Context, kinds: tuple[str, ...], missed: list[ItemResult], *, unseen: bool
+) -> Severity | None:
+    """Return what it means that a section is unknown; None: nothing.
+
+    `unseen`: on the old server, where anything may be in it.
+    """
+    found = [r.severity for r in missed]
+    if unseen:
+        found += [s for s in (context.profile.severity(kind, "") for kind in kinds) if s is not None]
+    return max(found, key=RANK.__getitem__, default=None)
+
+
+def _unknown_section(section: str, severity: Severity, missed: int, old: str, new: str) -> ItemResult:
+    where = " and ".join(
+        side for side, reason in (("the old server", old), ("the new server", new)) if reason
+    )
+    count = f" {missed} of the old server's items cannot be checked." if missed else ""
+    return ItemResult(
+        item=f"section:{section}",
+        kind="section",
+        state=State.UNKNOWN,
+        severity=severity,
+        old=f"unknown: {old}" if old else "known",
+        new=f"unknown: {new}" if new else "known",
+        why=f"{section} could not be seen on {where}.{count}",
+        advice="Collect it another way and import the facts (ferry parity --import).",
+    )
+
+
+def _order(result: ItemResult) -> tuple[bool, int, int, int, str]:
+    is_open = result.state in OPEN_STATES
+    return (
+        not is_open,
+        -RANK[result.severity] if is_open else 0,
+        _STATE_ORDER.index(result.state),
+        _KIND_ORDER.index(result.kind),
+        windows_key(result.item),
+    )
