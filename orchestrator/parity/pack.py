@@ -107,7 +107,7 @@ class Profile(Value):
 
 
 class RulePack(Value):
-    """All rules in the order in which they are asked: the first that matches and has a wanted effect counts."""
+    """All rules in the order in which they are asked: the first that matches with a wanted effect counts."""
 
     rules: tuple[Rule, ...]
     sources: tuple[tuple[str, str], ...]
