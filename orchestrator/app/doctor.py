@@ -1,4 +1,5 @@
-"""What `ferry doctor` finds: programs, sandbox, providers, and what each endpoint of a plan answers. Changes nothing."""
+"""What `ferry doctor` finds: programs, sandbox, providers, and what each endpoint of a plan answers.
+Changes nothing."""
 
 import shutil
 import sys
@@ -68,7 +69,9 @@ def _program(name: str, purpose: str, hint: str) -> Check:
 def _sandbox() -> Check:
     status = sandbox.sandbox_status()
     full = status.level is sandbox.SandboxLevel.FULL
-    hint = "" if full else "install bubblewrap and allow user namespaces; until then only resource limits hold"
+    hint = (
+        "" if full else "install bubblewrap and allow user namespaces; until then only resource limits hold"
+    )
     return Check(name="sandbox", state=State.OK if full else State.WEAK, detail=str(status), hint=hint)
 
 

@@ -40,7 +40,11 @@ def used_endpoints(plan: PlanFile) -> tuple[EndpointSettings, ...]:
 def open_readers(endpoints: tuple[EndpointSettings, ...]) -> Iterator[Mapping[str, Reader]]:
     """Connect to each endpoint for reading; closed at the end, whatever happens."""
     providers = registry.load_all(endpoint.provider for endpoint in endpoints)
-    problems = [_named(endpoint, d) for endpoint in endpoints for d in providers[endpoint.provider].check_settings(endpoint)]
+    problems = [
+        _named(endpoint, d)
+        for endpoint in endpoints
+        for d in providers[endpoint.provider].check_settings(endpoint)
+    ]
     if problems:
         raise InvalidInput(tuple(problems))
     with ExitStack() as stack:

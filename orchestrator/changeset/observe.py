@@ -12,8 +12,8 @@ from orchestrator.model.network import Finding, Network
 from orchestrator.model.plan import HostPlan, PlanFile
 from orchestrator.model.target import GoldenImage
 
-KnownOf = Callable[[str, str], KnownIdentity | None]
-"""Looks stored evidence up by endpoint identity and machine id."""
+KnownOf = Callable[[str, Machine], KnownIdentity | None]
+"""Looks up what stored evidence says of a host's machine."""
 
 
 class EndpointView(Value):
@@ -45,7 +45,7 @@ def observe(plan: PlanFile, readers: Mapping[str, Reader], known_of: KnownOf) ->
         if machine is None:
             continue
         checks[host.name] = _checks(host, machine, readers)
-        identity = known_of(endpoints[host.endpoint].info.identity, machine.ref.id)
+        identity = known_of(host.name, machine)
         if identity is not None:
             known[host.name] = identity
     return Observations(endpoints=endpoints, checks=checks, known=known)

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    plan: Annotated[Path | None, typer.Argument(help="Also ask the endpoints of this plan file.", metavar="PLAN")] = None,
+    plan: Annotated[
+        Path | None, typer.Argument(help="Also ask the endpoints of this plan file.", metavar="PLAN")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what is installed, what each endpoint answers and which rights are missing. Changes nothing."""

@@ -1,4 +1,5 @@
-"""Console script `ferry`: puts the command groups together. Modules that cost time are imported by the command that needs them."""
+"""Console script `ferry`: puts the command groups together. Modules that cost time are imported by the
+command that needs them."""
 
 import sys
 from importlib.metadata import version
@@ -6,11 +7,23 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import claim, doctor, host, inventory, journal, parity, plan_changes, plan_files, plan_runs, report, run
+from orchestrator.cli import (
+    claim,
+    doctor,
+    host,
+    inventory,
+    journal,
+    parity,
+    plan_changes,
+    plan_files,
+    plan_runs,
+    report,
+    run,
+)
 
 app = typer.Typer(
     name="ferry",
-    help="Gets Windows Server 2008 SP2 machines out of danger: snapshot, isolate, stage a replacement, compare.",
+    help="Gets Windows Server 2008 SP2 machines out of danger: snapshot, isolate, replace, compare.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -36,7 +49,8 @@ def _print_version(value: bool) -> None:
 @app.callback()
 def _root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     pass

@@ -23,7 +23,7 @@ State = Annotated[
 
 @contextmanager
 def command(as_json: bool) -> Iterator[Output]:
-    """Give a command its output; an expected failure becomes a message and an exit code, never a traceback."""
+    """Give a command its output; an expected failure becomes a message and an exit code."""
     output = Output(as_json)
     try:
         yield output

@@ -23,7 +23,9 @@ def register(group: typer.Typer) -> None:
 def preview(
     plan: PlanArgument,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Save the change set here.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write the board's report into this folder.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write the board's report into this folder.")
+    ] = None,
     state: options.State = None,
     as_json: options.Json = False,
 ) -> None:
@@ -79,5 +81,7 @@ def approve(
 def _print(output: Output, view: object, value: str) -> None:
     from orchestrator.app import reports
 
-    output.document({"digest": value, "report": json.loads(reports.as_json(view))} if output.as_json else None)
+    output.document(
+        {"digest": value, "report": json.loads(reports.as_json(view))} if output.as_json else None
+    )
     output.text(reports.as_text(view))

@@ -25,7 +25,9 @@ def validate(plan: PlanArgument, as_json: options.Json = False) -> None:
         from orchestrator.planfile.decode import check_plan
 
         decoded, problems = check_plan(plan, today=clock.now().date())
-        output.document({"valid": decoded is not None, "problems": [diagnostic_document(p) for p in problems]})
+        output.document(
+            {"valid": decoded is not None, "problems": [diagnostic_document(p) for p in problems]}
+        )
         for problem in problems:
             mark = "warning: " if problem.severity is Severity.WARNING else ""
             output.text(f"{mark}{problem}")
@@ -37,8 +39,12 @@ def validate(plan: PlanArgument, as_json: options.Json = False) -> None:
 
 
 def import_hosts(
-    hosts: Annotated[Path, typer.Argument(help="A spreadsheet saved as CSV, one host per row.", metavar="HOSTS.csv")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the plan file here; default: stdout.")] = None,
+    hosts: Annotated[
+        Path, typer.Argument(help="A spreadsheet saved as CSV, one host per row.", metavar="HOSTS.csv")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the plan file here; default: stdout.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the plan file if it is there.")] = False,
     as_json: options.Json = False,
 ) -> None:

@@ -1,0 +1,104 @@
+"""The state database as the commands need it: open it, look evidence up, record approvals, prove the journal."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from orchestrator.app import clock
+from orchestrator.changeset.changes import ChangeSet, KnownIdentity
+from orchestrator.changeset.observe import KnownOf
+from orchestrator.diagnostics import Refused
+from orchestrator.engine import approvals, evidence, journal, runs
+from orchestrator.engine.state import State, default_state_url, open_state
+from orchestrator.history import Approval, JournalEntry
+from orchestrator.model.base import Value
+from orchestrator.model.facts import ServerFacts
+from orchestrator.model.machine import Machine
+
+LAST = "last"
+"""Stands for the newest run wherever a run is named."""
+
+
+@contextmanager
+def opened(url: str | None) -> Iterator[State]:
+    """Open the state of `--state`, FERRY_STATE or the default place; closed at the end."""
+    state = open_state(url or default_state_url(os.environ), clock.now)
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+def run_id(state: State, name: str) -> str:
+    """Return the run that `name` means: itself, or the newest for "last"."""
+    if name != LAST:
+        return name
+    newest = runs.newest(state)
+    if newest is None:
+        message = "there is no run yet"
+        raise runs.NoSuchRun(message, hint="`ferry plan apply` makes one; --state names another state")
+    return newest
+
+
+def known_of(url: str | None) -> KnownOf:
+    """Return a look-up of identities in stored evidence, good for the machine itself and not for its name alone."""
+
+    def look_up(host: str, machine: Machine) -> KnownIdentity | None:
+        with opened(url) as state:
+            found = evidence.newest_of_host(state, host, "facts-source")
+            if found is None:
+                return None
+            change_set = runs.change_set(state, runs.row(state, found.run).digest)
+        seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
+        if seen.get(host) != machine.ref.id:
+            return None
+        identity = ServerFacts.model_validate_json(found.body).identity
+        return KnownIdentity(identity=identity, at=found.at, run=found.run)
+
+    return look_up
+
+
+def approve(
+    state: State, change_set: ChangeSet, digest: str, name: str, comment: str, now: datetime
+) -> tuple[Approval, ...]:
+    """Record an approval and return those that count. The owner of the plan cannot approve it."""
+    if not approvals.counting((Approval(digest=digest, name=name, at=now),), change_set.owner):
+        message = f"{name} owns this plan and cannot approve it"
+        raise Refused(message, hint="somebody else has to", code="own-approval")
+    approvals.record(state, digest, name, now, comment)
+    return approvals.counting(approvals.of_digest(state, digest), change_set.owner)
+
+
+class JournalCheck(Value):
+    """The proof of one run's chains: intact when there is no problem."""
+
+    run: str
+    intact: bool
+    head: str
+    problems: tuple[str, ...]
+
+
+def verify_journal(url: str | None, run: str | None) -> tuple[JournalCheck, ...]:
+    """Recompute the chains of one run or of all."""
+    with opened(url) as state:
+        return tuple(_check(state, name) for name in _runs(state, run))
+
+
+def export_journal(url: str | None, run: str | None) -> tuple[JournalEntry, ...]:
+    """Return the entries of one run or of all, in the order of writing."""
+    with opened(url) as state:
+        return tuple(entry for name in _runs(state, run) for _, entry in journal.entries(state, name))
+
+
+def _runs(state: State, run: str | None) -> tuple[str, ...]:
+    if run is None:
+        return runs.all_ids(state)
+    name = run_id(state, run)
+    runs.row(state, name)
+    return (name,)
+
+
+def _check(state: State, run: str) -> JournalCheck:
+    problems = journal.verify(state, run)
+    return JournalCheck(run=run, intact=not problems, head=journal.head(state, run), problems=problems)

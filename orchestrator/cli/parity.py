@@ -1,0 +1,102 @@
+"""`ferry parity`: what the old server did that the new one does not do yet. The gate: exit code 4 unless it
+passes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import exits, options
+from orchestrator.cli.output import Output
+from orchestrator.diagnostics import Diagnostic, InvalidInput
+from orchestrator.parity.result import ParityResult, Progress, State, Verdict
+
+_PASSED = (Verdict.PASS, Verdict.PASS_WITH_WAIVERS)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("parity")(parity)
+
+
+def parity(
+    what: Annotated[
+        list[str],
+        typer.Argument(help="A run (with --host), or two inventories.", metavar="RUN | BEFORE AFTER"),
+    ],
+    host: Annotated[str | None, typer.Option("--host", help="The host of the run.")] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Take the replacement's inventory again first.")
+    ] = False,
+    item: Annotated[
+        str | None, typer.Option("--explain", help="Say why one item stands as it does.", metavar="ITEM")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="For two inventories: how they are judged.")
+    ] = "generic",
+    everything: Annotated[
+        bool, typer.Option("--all", help="List also what is the same or equivalent.")
+    ] = False,
+    state: options.State = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare old and new; exit code 4 unless everything that matters is there, equivalent or waived."""
+    with options.command(as_json) as output:
+        from orchestrator.app import clock, facts
+        from orchestrator.parity.explain import explain
+
+        progress: Progress | None = None
+        if len(what) == 1 and host is not None:
+            result, progress = facts.parity_of_run(state, what[0], host, refresh, clock.now())
+        elif len(what) == 2 and host is None:
+            result = facts.parity_of_files(Path(what[0]), Path(what[1]), profile, clock.now().date())
+        else:
+            hint = "ferry parity RUN --host HOST, or ferry parity BEFORE.json AFTER.json"
+            raise InvalidInput((Diagnostic("usage", "name a run and a host, or two inventories", hint),))
+        if item is not None:
+            words = explain(result, item)
+            output.document({"item": item, "explanation": words})
+            output.text(words)
+            return
+        output.document(
+            {
+                "parity": result.model_dump(mode="json"),
+                "progress": progress.model_dump(mode="json") if progress else None,
+            }
+        )
+        _print(output, result, progress, everything)
+        options.finish(exits.DONE if result.verdict in _PASSED else exits.GATE)
+
+
+def _print(output: Output, result: ParityResult, progress: Progress | None, everything: bool) -> None:
+    quiet = () if everything else (State.SAME, State.EQUIVALENT, State.EXTRA)
+    for found in result.items:
+        if found.state in quiet:
+            continue
+        output.text(
+            f"{found.state.value:<10} {found.severity.value:<8} {found.item}  {_values(found.old, found.new)}"
+        )
+        if found.waiver is not None:
+            waiver = found.waiver
+            output.text(f"           waived until {waiver.expires} by {waiver.owner}: {waiver.reason}")
+        elif found.advice:
+            output.text(f"           -> {found.advice}")
+    for note in result.waiver_notes:
+        output.text(f"waiver     {note.text}")
+    if progress is not None:
+        output.text(
+            f"since the last look: {len(progress.closed)} closed, {len(progress.opened)} new, "
+            f"{len(progress.still_open)} still open"
+        )
+        for change in progress.closed:
+            output.text(f"  closed: {change.item}")
+    counts = ", ".join(f"{result.count(s)} {s.value}" for s in State if result.count(s))
+    output.text(
+        f"{result.verdict.value.upper()}: {counts}; profile {result.profile}, Windows Server {result.release}"
+    )
+
+
+def _values(old: str, new: str) -> str:
+    if not new:
+        return old
+    return new if not old else f"{old} -> {new}"
