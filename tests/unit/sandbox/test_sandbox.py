@@ -140,7 +140,7 @@ def test_without_namespaces_the_limits_still_hold(monkeypatch: pytest.MonkeyPatc
 
 def test_a_tool_gives_its_output_or_its_cleaned_last_words() -> None:
     assert run_tool(["echo", "hello"], QUICK) == b"hello\n"
-    with pytest.raises(FerryError, match="bad[?]") as caught:
+    with pytest.raises(FerryError, match=r"bad\?$") as caught:
         run_tool(["sh", "-c", "echo one >&2; printf 'bad\\033' >&2; exit 3"], QUICK)
     assert "\x1b" not in caught.value.message
     assert "one" not in caught.value.message

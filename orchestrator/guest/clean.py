@@ -1,0 +1,15 @@
+"""Makes guest text harmless: no control or direction characters, no endless length.
+
+Meaning is not judged here.
+"""
+
+import unicodedata
+
+NAME, LINE = 256, 1024
+_DROPPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def clean(text: str, limit: int = LINE) -> str:
+    """Return `text` trimmed and cut at `limit`; control, format and direction characters become U+FFFD, and show."""
+    kept = "".join("\ufffd" if unicodedata.category(c) in _DROPPED else c for c in text[: limit + 1].strip())
+    return kept if len(kept) <= limit else kept[: limit - 1] + "…"

@@ -1,0 +1,118 @@
+"""Files of one NTFS volume by path, without regard to case, through libfsntfs. Links are never followed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyfsntfs
+
+from orchestrator.diagnostics import FerryError
+from orchestrator.guest.offline.blocks import Window
+
+_REPARSE_POINT = 0x400
+_MAX_ENTRIES = 100_000
+# What libfsntfs raises on damage: OSError mostly, the others where a size or a name makes no sense.
+_FAULTS = (OSError, ValueError, OverflowError, UnicodeError)
+
+
+class DamagedVolume(FerryError):
+    """The file system's structure makes no sense at some point."""
+
+    code = "damaged-volume"
+
+
+class Volume:
+    """An open volume. Every method can raise DamagedVolume."""
+
+    def __init__(self, window: Window) -> None:
+        self._volume: Any = pyfsntfs.volume()
+        try:
+            self._volume.open_file_object(window)
+            self._root: Any = self._volume.get_root_directory()
+        except _FAULTS as fault:
+            message = "its NTFS cannot be read"
+            raise DamagedVolume(message) from fault
+
+    def find(self, path: str) -> Any | None:
+        """Return the entry at `path` ("\\\\Windows\\\\System32"), or None; a link counts as absent."""
+        try:
+            entry = self._volume.get_file_entry_by_path("\\" + path.strip("\\"))
+        except _FAULTS as fault:
+            message = f"{path} cannot be looked up"
+            raise DamagedVolume(message) from fault
+        return None if entry is None or _is_link(entry) else entry
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return a file's content; None if it is not there. Larger than `limit`: DamagedVolume."""
+        entry = self.find(path)
+        if entry is None or _is_folder(entry):
+            return None
+        return self._content(entry, path, limit)
+
+    def head(self, path: str, length: int) -> bytes | None:
+        """Return the first `length` bytes of a file."""
+        entry = self.find(path)
+        try:
+            return bytes(entry.read_buffer_at_offset(length, 0)) if entry and not _is_folder(entry) else None
+        except _FAULTS as fault:
+            message = f"{path} cannot be read"
+            raise DamagedVolume(message) from fault
+
+    def folders(self, path: str) -> Iterator[str]:
+        """Yield the names of the folders right below `path`."""
+        entry = self.find(path) if path.strip("\\") else self._root
+        for name, child in self._children(entry) if entry else ():
+            if _is_folder(child) and not _is_link(child):
+                yield name
+
+    def files_below(self, path: str, limit: int, depth: int = 16) -> Iterator[tuple[str, bytes | None]]:
+        """Yield (path below `path`, content) of every file, in order; None for one that is damaged or over
+        `limit`.
+        """
+        entry = self.find(path)
+        if entry is not None:
+            yield from self._files(entry, "", limit, depth)
+
+    def _files(self, folder: Any, below: str, limit: int, depth: int) -> Iterator[tuple[str, bytes | None]]:
+        for name, child in sorted(self._children(folder), key=lambda pair: pair[0].casefold()):
+            path = f"{below}\\{name}"
+            if _is_link(child):
+                continue
+            if _is_folder(child):
+                if depth:
+                    yield from self._files(child, path, limit, depth - 1)
+                continue
+            try:
+                yield path, self._content(child, path, limit)
+            except DamagedVolume:
+                yield path, None
+
+    def _children(self, folder: Any) -> Iterator[tuple[str, Any]]:
+        try:
+            for index, child in enumerate(folder.sub_file_entries):
+                if index == _MAX_ENTRIES:
+                    break
+                if child.name:
+                    yield str(child.name), child
+        except _FAULTS as fault:
+            message = "a folder cannot be read"
+            raise DamagedVolume(message) from fault
+
+    def _content(self, entry: Any, path: str, limit: int) -> bytes:
+        try:
+            size = entry.get_size()
+            data = bytes(entry.read_buffer_at_offset(size, 0)) if 0 < size <= limit else b""
+        except _FAULTS as fault:
+            message = f"{path} cannot be read"
+            raise DamagedVolume(message) from fault
+        if size > limit or len(data) != size:
+            message = f"{path} has {size} bytes: more than {limit}, or more than could be read"
+            raise DamagedVolume(message)
+        return data
+
+
+def _is_folder(entry: Any) -> bool:
+    return bool(entry.has_directory_entries_index())
+
+
+def _is_link(entry: Any) -> bool:
+    return bool(entry.file_attribute_flags & _REPARSE_POINT)
