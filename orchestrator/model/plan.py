@@ -11,7 +11,7 @@ from enum import StrEnum
 from orchestrator.model.base import Value
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.machine import Consistency
-from orchestrator.model.network import IsolationSpec
+from orchestrator.model.network import Flow, IsolationSpec
 from orchestrator.model.target import TargetSpec
 
 
@@ -71,6 +71,8 @@ class LiftSpec(Value):
     endpoint: str
     size: str
     subnet: str
+    allow: tuple[Flow, ...] = ()
+    """What it may still reach from there."""
     source_after: str = "off-and-isolated"
 
 

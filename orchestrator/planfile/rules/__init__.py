@@ -1,0 +1,19 @@
+"""What must hold between the values of a plan file. Each rule is a pure function of the tolerant view.
+
+A rule keeps silent about values that it cannot read: the models have reported those.
+"""
+
+from datetime import date
+
+from orchestrator.diagnostics import Diagnostic
+from orchestrator.planfile.nodes import Table
+from orchestrator.planfile.rules import change, hosts, networks, order, targets
+from orchestrator.planfile.rules.view import Document
+
+RULES = (*change.RULES, *networks.RULES, *hosts.RULES, *order.RULES, *targets.RULES)
+
+
+def check_rules(root: Table, today: date) -> list[Diagnostic]:
+    """Apply every rule; `today` judges what has expired."""
+    document = Document(root, today)
+    return [problem for rule in RULES for problem in rule(document)]
