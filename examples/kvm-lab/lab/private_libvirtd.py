@@ -11,12 +11,14 @@ to the network can be seen and tested with packets. Only processes that it start
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -127,7 +129,7 @@ class PrivateLibvirtd:
 
     def __init__(self, state: Path | None = None) -> None:
         self.state = state or Path(tempfile.mkdtemp(prefix="ferry-lv-"))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._parents: list[subprocess.Popen[bytes]] = []
         self._bridges = 0
 
     @property
@@ -161,13 +163,15 @@ class PrivateLibvirtd:
             raise RuntimeError(message)
         self._lay_out()
         if self._pid() is None:
+            (self.state / "daemon.json").unlink(missing_ok=True)
             with (self.state / "daemon.out").open("ab") as out:
-                self._process = subprocess.Popen(
-                    ["unshare", "--mount", "--propagation", _propagation(), "sh", "-ec", self._script()],
-                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-                    env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"},
+                self._parents.append(
+                    subprocess.Popen(
+                        [sys.executable, __file__, str(self.state), self._script()],
+                        stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                        env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"},
+                    )
                 )  # fmt: skip
-            self._remember(self._process.pid)
         self._await_answer(limit)
         return self
 
@@ -190,6 +194,8 @@ class PrivateLibvirtd:
         self.start()
         self._empty()
         self.stop_daemon()
+        for parent in self._parents:
+            parent.wait(20)
 
     def remove(self) -> None:
         """Stop and delete the state directory."""
@@ -230,7 +236,8 @@ class PrivateLibvirtd:
             try:
                 _connect(self.uri).close()
             except Exception as error:
-                if self._pid() is None or time.monotonic() > until:
+                ended = self._pid() is None and self._parents[-1:] and self._parents[-1].poll() is not None
+                if ended or time.monotonic() > until:
                     message = f"libvirtd does not answer: {error}; {self._last_words()}"
                     raise RuntimeError(message) from error
                 time.sleep(0.05)
@@ -253,15 +260,9 @@ class PrivateLibvirtd:
         finally:
             connection.close()
 
-    def _remember(self, pid: int) -> None:
-        record = json.dumps({"pid": pid, "started": _started(pid)})
-        (self.state / "daemon.json").write_text(record)
-
     def _pid(self) -> int | None:
         """The daemon's pid while that very process lives; a number that was given to another process since is
         not ours."""
-        if self._process is not None and self._process.poll() is not None:
-            self._process = None
         try:
             record = json.loads((self.state / "daemon.json").read_text())
         except FileNotFoundError:
@@ -295,6 +296,23 @@ def _quietly(call: Any, *args: Any) -> None:
         call(*args)
 
 
+def _be_parent(state: Path, script: str) -> None:
+    """Start the daemon and wait for it and for every QEMU that it leaves behind.
+
+    Where nobody reaps orphans at once, libvirt takes two seconds to see that a QEMU has ended.
+    """
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    command = ["unshare", "--mount", "--propagation", _propagation(), "sh", "-ec", script]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    record = json.dumps({"pid": child.pid, "started": _started(child.pid)})
+    (state / "daemon.new").write_text(record)
+    (state / "daemon.new").rename(state / "daemon.json")
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    child.returncode = 0  # reaped above
+
+
 def _propagation() -> str:
     """In a plain chroot "/" is no mount point, and its propagation cannot be set."""
     return "private" if os.path.ismount("/") and _root_is_mounted() else "unchanged"
@@ -312,3 +330,7 @@ def _started(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] == "Z" else fields[19]
+
+
+if __name__ == "__main__":
+    _be_parent(Path(sys.argv[1]), sys.argv[2])
