@@ -10,6 +10,8 @@ _DROPPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def clean(text: str, limit: int = LINE) -> str:
-    """Return `text` trimmed and cut at `limit`; control, format and direction characters become U+FFFD, and show."""
+    """Return `text` trimmed and cut at `limit`; control and direction characters become U+FFFD, so that they
+    show.
+    """
     kept = "".join("\ufffd" if unicodedata.category(c) in _DROPPED else c for c in text[: limit + 1].strip())
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
