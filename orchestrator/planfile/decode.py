@@ -60,8 +60,10 @@ def check_tree(root: Table, today: date, text: str = "") -> tuple[PlanSpec | Non
     secrets = find_secrets(root, text)
     spec, problems = _read_models(root)
     problems += check_rules(root, today)
-    hidden = {d.location for d in secrets.problems}
-    shown = [secrets.scrub(d) for d in problems if d.location not in hidden]
+    # Of a value that is a secret, or not yet filled in, nothing else is said.
+    marks = [d for d in problems if d.code == "fill-in"]
+    hidden = {d.location for d in (*secrets.problems, *marks)}
+    shown = [secrets.scrub(d) for d in problems if d.location not in hidden] + marks
     return spec, _ordered((*secrets.problems, *shown))
 
 

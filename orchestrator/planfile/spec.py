@@ -3,6 +3,7 @@
 What one value means beside another is in `rules`: a model's check would not run while a field is wrong.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from orchestrator.model.machine import Consistency
 from orchestrator.model.target import CopyMode
 from orchestrator.planfile import fields as f
 from orchestrator.planfile.nodes import Table, Text, join, problem
-from orchestrator.planfile.wording import quoted, suggest
+from orchestrator.planfile.wording import nearest, quoted, suggest
 
 
 class Spec(BaseModel):
@@ -29,15 +30,22 @@ class Spec(BaseModel):
         known = {field.alias or name: field for name, field in cls.model_fields.items()}
         for key in data.keys_at.keys() - known.keys():
             at = Text(key, data.keys_at[key], path=join(data.path, key))
-            hint = suggest(key, known.keys() - data.keys_at.keys(), none="remove it")
-            if key == "<<":
-                hint = "YAML 1.2 has no merge keys: write the entries out, or use `defaults`"
+            hint = _instead(key, known.keys(), data.keys_at.keys())
             problems.append(problem(at, "unknown-key", f"key {quoted(key)} is not known here", hint))
         for key, field in known.items():
             if field.is_required() and key not in data.keys_at:
                 example = f", for example `{key}: {field.examples[0]}`" if field.examples else ""
                 problems.append(problem(data, "missing-key", f"{quoted(key)} is missing", f"add it{example}"))
         return {key: value for key, value in data.items() if key in known}
+
+
+def _instead(key: str, known: Collection[str], used: Collection[str]) -> str:
+    """Say what to write in place of an unknown key."""
+    if key == "<<":
+        return "YAML 1.2 has no merge keys: write the entries out, or use `defaults`"
+    if (near := nearest(key, known)) and near in used:
+        return f"remove it: {quoted(near)} is there already"
+    return suggest(key, set(known) - set(used), none="remove it")
 
 
 def _one_word(value: object) -> str:

@@ -138,7 +138,7 @@ def _secret_tables(document: Document) -> Iterator[Table]:
 
 
 def repeated(found: Iterable[tuple[object, Text]]) -> Iterator[tuple[Text, Text]]:
-    """Of pairs (what must differ, where it stands) give each that repeats an earlier one, with the first of its kind.
+    """Of pairs (what must differ, where it stands) give each repeated one with the first of its kind.
 
     Never by identity of the values: an alias stands for the very same one in two places.
     """

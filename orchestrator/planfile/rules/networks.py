@@ -88,7 +88,7 @@ def _mode(spec: Table) -> Iterator[Diagnostic]:
 
 
 def flows(document: Document) -> Iterator[Diagnostic]:
-    """tcp and udp name a port, icmp does not; a flow to everywhere is pointed at; none stands twice in a list."""
+    """tcp and udp name a port, icmp does not; a flow to everywhere is pointed at, a repeated one refused."""
     for allowed in document.flow_lists():
         seen: dict[tuple[object, ...], Table] = {}
         for spec in allowed:
