@@ -31,12 +31,13 @@ class SimInventory:
     def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
         """Return the machines named (name or id), in the order of their names; all without `names`."""
         self._site.need(Capability.INVENTORY)
-        centre = self._site.read("inventory.machines")
-        found = [m for m in centre.machines.values() if names is None or m.name in names or m.id in names]
-        for name in names or ():
-            if len([m for m in found if name in (m.name, m.id)]) > 1:
-                message = f"{name} names more than one machine"
-                raise conflict(message, "give the permanent id")
+        machines = self._site.read("inventory.machines").machines.values()
+        wanted = None if names is None else frozenset(names)
+        found = [m for m in machines if wanted is None or m.name in wanted or m.id in wanted]
+        doubles = {m.name for m in found} & {m.id for m in found} & (wanted or frozenset())
+        if doubles:
+            message = f"{', '.join(sorted(doubles))} names more than one machine"
+            raise conflict(message, "give the permanent id")
         return tuple(to_machine(m, self._site.endpoint) for m in sorted(found, key=lambda m: (m.name, m.id)))
 
     def networks(self) -> tuple[Network, ...]:

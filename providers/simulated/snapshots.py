@@ -6,7 +6,7 @@ keeps its path.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,24 +83,9 @@ class SimSnapshots:
         if any(snapshot.name == name for snapshot in machine.snapshots):
             message = f"{ref.name} got a snapshot called {name} meanwhile"
             raise conflict(message)
-        overlays = {}
-        for disk in machine.disks:
-            if disk.frozen_by_snapshots:
-                overlay = self._overlay(machine, disk, token)
-                copy_sparse(Path(disk.chain[0]), overlay)
-                disk.chain.insert(0, str(overlay))
-                overlays[disk.key] = str(overlay)
-        machine.snapshots.append(
-            SimSnapshot(
-                id=snapshot_id(ref, token),
-                name=name,
-                token=token,
-                created_at=datetime.now(UTC),
-                consistency=Consistency.OFFLINE if machine.power is PowerState.OFF else Consistency.CRASH,
-                overlays=overlays,
-                parent=machine.snapshots[-1].id if machine.snapshots else None,
-            )
-        )
+        frozen = [disk for disk in machine.disks if disk.frozen_by_snapshots]
+        overlays = {disk.key: self._overlay(machine, disk, token) for disk in frozen}
+        freeze(machine, snapshot_id(ref, token), name, token, overlays)
 
     def _confirmed(self, ref: MachineRef, effect: Effect) -> Snapshot:
         """Read the snapshot back, and complete the ledger where a crash left it behind."""
@@ -160,6 +145,27 @@ class SimSnapshots:
 def bearing(machine: SimMachine, token: str) -> SimSnapshot | None:
     """Return the machine's snapshot that bears the token."""
     return next((snapshot for snapshot in machine.snapshots if snapshot.token == token), None)
+
+
+def freeze(
+    machine: SimMachine, snapshot_id: str, name: str, token: str | None, overlays: Mapping[str, Path]
+) -> None:
+    """Let the machine write these overlays (by disk key) from now on, and note their snapshot."""
+    for disk in machine.disks:
+        if disk.key in overlays:
+            copy_sparse(Path(disk.chain[0]), overlays[disk.key])
+            disk.chain.insert(0, str(overlays[disk.key]))
+    machine.snapshots.append(
+        SimSnapshot(
+            id=snapshot_id,
+            name=name,
+            token=token,
+            created_at=datetime.now(UTC),
+            consistency=Consistency.OFFLINE if machine.power is PowerState.OFF else Consistency.CRASH,
+            overlays={key: str(path) for key, path in overlays.items()},
+            parent=machine.snapshots[-1].id if machine.snapshots else None,
+        )
+    )
 
 
 def _merge(centre: Centre, machine: SimMachine, token: str) -> None:

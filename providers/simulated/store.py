@@ -222,5 +222,5 @@ def _nic(machine_id: str, number: int, network: str, running: bool) -> SimNic:
 
 
 def mac_of(seed: str) -> str:
-    """Return a MAC address in QEMU's range that depends on the seed only."""
-    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in uuid.uuid5(uuid.NAMESPACE_OID, seed).bytes[:3])
+    """Return a locally administered MAC address that depends on the seed only."""
+    return "02:" + ":".join(f"{byte:02x}" for byte in uuid.uuid5(uuid.NAMESPACE_OID, seed).bytes[:5])

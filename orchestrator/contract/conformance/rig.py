@@ -48,7 +48,7 @@ class Faults(Protocol):
 
     @property
     def can(self) -> frozenset[Fault]:
-        """Those that this rig can cause; the tests of the others are skipped by name."""
+        """Those that this rig can cause."""
         ...
 
     def inject(self, fault: Fault) -> AbstractContextManager[None]:
@@ -84,7 +84,7 @@ class Rig(Protocol):
 
     @property
     def oddities(self) -> frozenset[Oddity]:
-        """Odd machines that `make_machine` can make; the tests of the others are skipped by name."""
+        """Odd machines that `make_machine` can make."""
         ...
 
     def name(self, stem: str) -> str:

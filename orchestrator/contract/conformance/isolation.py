@@ -1,0 +1,366 @@
+"""Isolation:
+
+every card goes where the plan wants it, the proof is read from the hypervisor, and the way back is exact.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
+from orchestrator.contract.conformance.rig import Rig
+from orchestrator.contract.conformance.support import (
+    again,
+    at_every_crash,
+    at_every_lost_lease,
+    effect,
+    needs,
+    observe,
+    picture,
+    refused,
+    supported,
+)
+from orchestrator.contract.errors import ErrorKind
+from orchestrator.contract.provider import Adapter, Capability, ObjectKind
+from orchestrator.model.machine import Machine, MachineRef
+from orchestrator.model.network import Flow, IsolationMode, IsolationSpec, Network, NetworkSpec, NicCapture
+
+CAPABILITIES = {
+    IsolationMode.UNPLUGGED: Capability.ISOLATE_UNPLUGGED,
+    IsolationMode.SEALED: Capability.ISOLATE_SEALED,
+    IsolationMode.FILTERED: Capability.ISOLATE_FILTERED,
+}
+
+ADDRESSES = ("192.0.2.7",)
+
+
+def network_spec(rig: Rig, mode: IsolationMode | None) -> NetworkSpec:
+    """Return a network of a fresh name that is to be created."""
+    filtered = mode is IsolationMode.FILTERED
+    return NetworkSpec(
+        name=rig.name("net"),
+        mode=mode,
+        create=True,
+        uplink=rig.uplink if filtered else None,
+        allow=(Flow(to="198.51.100.10", port=445, why="export"),) if filtered else (),
+    )
+
+
+def _spec(rig: Rig, mode: IsolationMode) -> IsolationSpec:
+    network = None if mode is IsolationMode.UNPLUGGED else network_spec(rig, mode)
+    return IsolationSpec(mode=mode, network=network)
+
+
+def _modes(adapter: Adapter, rig: Rig) -> Iterator[IsolationMode]:
+    """Yield the declared modes; assert UNSUPPORTED for the others."""
+    yield from (mode for mode, capability in CAPABILITIES.items() if supported(capability, adapter, rig))
+
+
+def isolate(
+    adapter: Adapter, ref: MachineRef, spec: IsolationSpec, hand: RecordingEffect
+) -> tuple[NicCapture, ...]:
+    """Capture, ensure the network, isolate: as the engine does. Returns what was captured."""
+    captures = adapter.isolation.capture(ref)
+    if spec.network is not None:
+        adapter.isolation.ensure_network(spec.network, hand)
+    adapter.isolation.ensure_isolated(ref, spec, ADDRESSES, hand)
+    return captures
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A machine to isolate, and what was there before."""
+
+    ref: MachineRef
+    spec: IsolationSpec
+    captures: tuple[NicCapture, ...]
+    described: str
+    networks: frozenset[str]
+
+
+def _case(adapter: Adapter, rig: Rig, mode: IsolationMode) -> Case:
+    ref = rig.make_machine(rig.name("vm"), running=True, nics=2)
+    captures = adapter.isolation.capture(ref)
+    return Case(ref, _spec(rig, mode), captures, rig.describe(ref), rig.objects(ObjectKind.NETWORK))
+
+
+class TestNetworks:
+    """ensure_network and ensure_network_removed."""
+
+    @needs(Capability.CREATE_NETWORK)
+    def test_created_once_and_marked_as_ours(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in (
+            None,
+            *(
+                m
+                for m in (IsolationMode.SEALED, IsolationMode.FILTERED)
+                if CAPABILITIES[m] in adapter.capabilities
+            ),
+        ):
+            spec, hand, before = network_spec(rig, mode), effect("network"), rig.objects(ObjectKind.NETWORK)
+            made = adapter.isolation.ensure_network(spec, hand)
+            repeat = again(hand)
+            assert adapter.isolation.ensure_network(spec, repeat) == made
+            assert repeat.mutations == 0
+            assert (made.name, made.token, made.active) == (spec.name, hand.token, True)
+            assert made.addresses == ()
+            assert (made.uplink is not None) is (mode is IsolationMode.FILTERED)
+            assert len(rig.objects(ObjectKind.NETWORK) - before) == 1
+            assert made in adapter.inventory.networks()
+
+    @needs(Capability.CREATE_NETWORK)
+    def test_second_host_uses_the_same_network(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
+        spec = network_spec(rig, None)
+        first = adapter.isolation.ensure_network(spec, effect("first", ledger))
+        second = effect("second", ledger)
+        assert adapter.isolation.ensure_network(spec, second) == first
+        assert second.mutations == 0
+
+    def test_missing_network_is_not_found_unless_it_may_be_created(self, adapter: Adapter, rig: Rig) -> None:
+        spec = NetworkSpec(name=rig.name("net"))
+        before = rig.objects(ObjectKind.NETWORK)
+        with refused(ErrorKind.NOT_FOUND):
+            adapter.isolation.ensure_network(spec, effect("network"))
+        assert rig.objects(ObjectKind.NETWORK) == before
+
+    @needs(Capability.ISOLATE_SEALED)
+    def test_network_that_does_not_fit_is_refused_and_left_alone(self, adapter: Adapter, rig: Rig) -> None:
+        spec = network_spec(rig, IsolationMode.SEALED)
+        rig.foreign_network(spec.name)
+        before, listed = rig.objects(ObjectKind.NETWORK), adapter.inventory.networks()
+        with refused(ErrorKind.CONFLICT):
+            adapter.isolation.ensure_network(spec, effect("network"))
+        ref = rig.make_machine(rig.name("vm"))
+        described = rig.describe(ref)
+        isolation = IsolationSpec(mode=IsolationMode.SEALED, network=spec)
+        with refused(ErrorKind.CONFLICT):
+            adapter.isolation.ensure_isolated(ref, isolation, (), effect("isolate"))
+        assert rig.objects(ObjectKind.NETWORK) == before
+        assert adapter.inventory.networks() == listed
+        assert rig.describe(ref) == described
+        found = adapter.preflight.isolation(observe(adapter, ref), isolation)
+        assert any(not finding.ok for finding in found)
+
+    @needs(Capability.CREATE_NETWORK)
+    def test_foreign_network_is_not_removed(self, adapter: Adapter, rig: Rig) -> None:
+        spec = NetworkSpec(name=rig.name("net"))
+        rig.foreign_network(spec.name)
+        before = rig.objects(ObjectKind.NETWORK)
+        with refused(ErrorKind.CONFLICT):
+            adapter.isolation.ensure_network_removed(spec, effect("undo"))
+        assert rig.objects(ObjectKind.NETWORK) == before
+
+    @needs(Capability.CREATE_NETWORK)
+    def test_network_that_the_ledger_does_not_know_is_not_removed(self, adapter: Adapter, rig: Rig) -> None:
+        spec = network_spec(rig, None)
+        adapter.isolation.ensure_network(spec, effect("network"))
+        before = rig.objects(ObjectKind.NETWORK)
+        with refused(ErrorKind.CONFLICT):
+            adapter.isolation.ensure_network_removed(spec, effect("undo"))
+        assert rig.objects(ObjectKind.NETWORK) == before
+
+    @needs(Capability.CREATE_NETWORK)
+    def test_ends_the_same_after_a_crash_or_a_lost_lease(self, adapter: Adapter, rig: Rig) -> None:
+        def setup() -> tuple[NetworkSpec, frozenset[str]]:
+            return network_spec(rig, None), rig.objects(ObjectKind.NETWORK)
+
+        def create(scene: tuple[NetworkSpec, frozenset[str]], hand: RecordingEffect) -> Network:
+            return adapter.isolation.ensure_network(scene[0], hand)
+
+        def created(scene: tuple[NetworkSpec, frozenset[str]], network: Network, ledger: Ledger) -> None:
+            assert network.active
+            assert len(rig.objects(ObjectKind.NETWORK) - scene[1]) == 1
+            assert ledger.left(ObjectKind.NETWORK)
+            assert not ledger.intended
+            remove(scene, RecordingEffect(network.token or "", ledger))
+            removed(scene, True, ledger)
+
+        def remove(scene: tuple[NetworkSpec, frozenset[str]], hand: RecordingEffect) -> bool:
+            if hand.crash_at or hand.lose_lease_at:
+                adapter.isolation.ensure_network(scene[0], effect("network", hand.ledger))
+            return adapter.isolation.ensure_network_removed(scene[0], hand)
+
+        def removed(scene: tuple[NetworkSpec, frozenset[str]], gone: bool, ledger: Ledger) -> None:
+            assert gone
+            assert rig.objects(ObjectKind.NETWORK) == scene[1]
+            assert ledger.left(ObjectKind.NETWORK) == frozenset()
+
+        at_every_crash(setup, create, created)
+        at_every_lost_lease(rig, setup, create, created)
+        at_every_crash(setup, remove, removed)
+        at_every_lost_lease(rig, setup, remove, removed)
+
+
+class TestIsolation:
+    """capture, ensure_isolated, verify, ensure_released."""
+
+    def test_cards_keep_their_address_and_none_is_added(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            case = _case(adapter, rig, mode)
+            before = rig.nics(case.ref)
+            isolate(adapter, case.ref, case.spec, effect("isolate"))
+            after = rig.nics(case.ref)
+            assert [(nic.key, nic.model) for nic in after] == [(nic.key, nic.model) for nic in before]
+            if mode is IsolationMode.UNPLUGGED:
+                assert not any(nic.link_up for nic in after)
+            else:
+                assert not {nic.network for nic in after} & {nic.network for nic in before}
+            assert (mode is IsolationMode.FILTERED) is all(nic.filter for nic in after)
+
+    def test_proof_holds_only_while_it_is_true(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            case, hand = _case(adapter, rig, mode), effect("isolate")
+            former = rig.nics(case.ref)
+            isolate(adapter, case.ref, case.spec, hand)
+            evidence = adapter.isolation.verify(case.ref, case.spec)
+            assert evidence.holds, [f for f in evidence.findings if not f.ok]
+            assert evidence.mode is mode
+            assert all(any(nic.key in f.check + f.detail for f in evidence.findings) for nic in former)
+            rig.move_nic(case.ref, former[-1])
+            assert not adapter.isolation.verify(case.ref, case.spec).holds
+            adapter.isolation.ensure_isolated(case.ref, case.spec, ADDRESSES, again(hand))
+            assert adapter.isolation.verify(case.ref, case.spec).holds
+
+    def test_machine_that_was_never_isolated_is_not_proved(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            for running in (True, False):
+                ref, spec = rig.make_machine(rig.name("vm"), running=running), _spec(rig, mode)
+                if spec.network is not None:
+                    adapter.isolation.ensure_network(spec.network, effect("network"))
+                assert not adapter.isolation.verify(ref, spec).holds
+
+    def test_neighbour_on_the_network_spoils_the_proof(self, adapter: Adapter, rig: Rig) -> None:
+        if not supported(Capability.ISOLATE_SEALED, adapter, rig):
+            return
+        case = _case(adapter, rig, IsolationMode.SEALED)
+        isolate(adapter, case.ref, case.spec, effect("isolate"))
+        other = rig.make_machine(rig.name("vm"), running=True)
+        (card,) = rig.nics(other)
+        rig.move_nic(other, card.model_copy(update={"network": rig.nics(case.ref)[0].network}))
+        assert not adapter.isolation.verify(case.ref, case.spec).holds
+
+    def test_repeat_changes_nothing(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            case, first = _case(adapter, rig, mode), effect("isolate")
+            isolate(adapter, case.ref, case.spec, first)
+            before, repeat = picture(rig, case.ref), again(first)
+            isolate(adapter, case.ref, case.spec, repeat)
+            assert picture(rig, case.ref) == before
+            assert repeat.mutations == 0
+
+    def test_holds_after_a_power_cycle(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            case = _case(adapter, rig, mode)
+            isolate(adapter, case.ref, case.spec, effect("isolate"))
+            rig.set_running(case.ref, False)
+            assert adapter.isolation.verify(case.ref, case.spec).holds
+            rig.set_running(case.ref, True)
+            evidence = adapter.isolation.verify(case.ref, case.spec)
+            assert evidence.holds, [f for f in evidence.findings if not f.ok]
+
+    def test_stopped_machine_is_isolated_before_it_starts(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            ref, spec = rig.make_machine(rig.name("vm")), _spec(rig, mode)
+            isolate(adapter, ref, spec, effect("isolate"))
+            assert not rig.is_running(ref)
+            assert adapter.isolation.verify(ref, spec).holds
+            rig.set_running(ref, True)
+            assert adapter.isolation.verify(ref, spec).holds
+
+    def test_release_restores_exactly(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
+        for mode in _modes(adapter, rig):
+            case, filters = _case(adapter, rig, mode), rig.objects(ObjectKind.FILTER)
+            isolate(adapter, case.ref, case.spec, effect("isolate", ledger))
+            assert rig.describe(case.ref) != case.described
+            undo = effect("undo", ledger)
+            for hand in (undo, again(undo)):
+                adapter.isolation.ensure_released(case.ref, case.captures, hand)
+            assert rig.describe(case.ref) == case.described
+            if case.spec.network is not None:
+                assert adapter.isolation.ensure_network_removed(case.spec.network, undo)
+            assert rig.objects(ObjectKind.NETWORK) == case.networks
+            assert rig.objects(ObjectKind.FILTER) == filters
+            assert ledger.left(ObjectKind.FILTER) == ledger.left(ObjectKind.NETWORK) == frozenset()
+
+    def test_link_that_was_down_is_down_again(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
+        for mode in _modes(adapter, rig):
+            ref, spec = rig.make_machine(rig.name("vm"), running=True), _spec(rig, mode)
+            (card,) = rig.nics(ref)
+            rig.move_nic(ref, card.model_copy(update={"link_up": False}))
+            captures = isolate(adapter, ref, spec, effect("isolate", ledger))
+            adapter.isolation.ensure_released(ref, captures, effect("undo", ledger))
+            assert [nic.link_up for nic in rig.nics(ref)] == [False]
+
+    def test_network_in_use_stays(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
+        for mode in _modes(adapter, rig):
+            case = _case(adapter, rig, mode)
+            if case.spec.network is None:
+                continue
+            isolate(adapter, case.ref, case.spec, effect("isolate", ledger))
+            for running in (True, False):
+                rig.set_running(case.ref, running)
+                assert not adapter.isolation.ensure_network_removed(case.spec.network, effect("undo", ledger))
+                assert adapter.isolation.verify(case.ref, case.spec).holds
+
+    def test_two_hosts_share_a_network_and_leave_it_one_by_one(
+        self, adapter: Adapter, rig: Rig, ledger: Ledger
+    ) -> None:
+        for mode in _modes(adapter, rig):
+            one = _case(adapter, rig, mode)
+            two = rig.make_machine(rig.name("vm"), running=True)
+            isolate(adapter, one.ref, one.spec, effect("one", ledger))
+            captures = isolate(adapter, two, one.spec, effect("two", ledger))
+            assert adapter.isolation.verify(one.ref, one.spec).holds
+            assert adapter.isolation.verify(two, one.spec).holds
+            adapter.isolation.ensure_released(two, captures, effect("undo", ledger))
+            assert adapter.isolation.verify(one.ref, one.spec).holds
+
+    def test_cards_that_changed_meanwhile_are_not_guessed(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            case = _case(adapter, rig, mode)
+            other = rig.make_machine(rig.name("vm"), running=True, nics=1)
+            before = rig.describe(other)
+            with refused(ErrorKind.CONFLICT):
+                adapter.isolation.ensure_released(other, case.captures, effect("undo"))
+            assert rig.describe(other) == before
+
+    def test_isolating_ends_the_same_after_a_crash_or_a_lost_lease(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+
+            def setup(mode: IsolationMode = mode) -> Case:
+                case = _case(adapter, rig, mode)
+                if case.spec.network is not None:
+                    adapter.isolation.ensure_network(case.spec.network, effect("network"))
+                return case
+
+            def act(case: Case, hand: RecordingEffect) -> Machine:
+                return adapter.isolation.ensure_isolated(case.ref, case.spec, ADDRESSES, hand)
+
+            def check(case: Case, machine: Machine, ledger: Ledger) -> None:
+                assert adapter.isolation.verify(case.ref, case.spec).holds
+                assert machine.nics == rig.nics(case.ref)
+                assert not ledger.intended
+                adapter.isolation.ensure_released(case.ref, case.captures, effect("undo", ledger))
+                assert rig.describe(case.ref) == case.described
+
+            at_every_crash(setup, act, check)
+            at_every_lost_lease(rig, setup, act, check)
+
+    def test_releasing_ends_the_same_after_a_crash_or_a_lost_lease(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            isolated: set[str] = set()
+
+            def setup(mode: IsolationMode = mode) -> Case:
+                return _case(adapter, rig, mode)
+
+            def act(case: Case, hand: RecordingEffect, isolated: set[str] = isolated) -> Machine:
+                if case.ref.id not in isolated:
+                    isolate(adapter, case.ref, case.spec, effect("isolate", hand.ledger))
+                    isolated.add(case.ref.id)
+                return adapter.isolation.ensure_released(case.ref, case.captures, hand)
+
+            def check(case: Case, machine: Machine, ledger: Ledger) -> None:
+                assert rig.describe(case.ref) == case.described
+                assert ledger.left(ObjectKind.FILTER) == frozenset()
+
+            at_every_crash(setup, act, check)
+            at_every_lost_lease(rig, setup, act, check)

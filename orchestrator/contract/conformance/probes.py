@@ -1,0 +1,94 @@
+"""For each capability, one call that needs it:
+
+what an adapter that does not declare it must refuse as UNSUPPORTED.
+"""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.contract.conformance.effect import RecordingEffect
+from orchestrator.contract.conformance.rig import Rig
+from orchestrator.contract.provider import Adapter, Capability
+from orchestrator.model.machine import Claim, Consistency, MachineRef, PowerState
+from orchestrator.model.network import IsolationMode, IsolationSpec, NetworkSpec
+from orchestrator.model.secret import SecretRef
+from orchestrator.model.target import CopyMode, TargetSpec
+
+Probe = Callable[[Adapter, Rig], object]
+
+TOKEN = "ferry.probe.host.step"
+
+
+def _effect() -> RecordingEffect:
+    return RecordingEffect(TOKEN)
+
+
+def _machine(rig: Rig) -> MachineRef:
+    return rig.make_machine(rig.name("probe"))
+
+
+def _snapshot(consistency: Consistency) -> Probe:
+    return lambda adapter, rig: adapter.snapshots.ensure_snapshot(
+        _machine(rig), rig.name("probe"), consistency, _effect()
+    )
+
+
+def _isolate(mode: IsolationMode) -> Probe:
+    def probe(adapter: Adapter, rig: Rig) -> object:
+        uplink = "probe" if mode is IsolationMode.FILTERED else None
+        network = NetworkSpec(name=rig.name("probe"), mode=mode, uplink=uplink)
+        spec = IsolationSpec(mode=mode, network=None if mode is IsolationMode.UNPLUGGED else network)
+        return adapter.isolation.ensure_isolated(_machine(rig), spec, (), _effect())
+
+    return probe
+
+
+def _stage(copy_mode: CopyMode) -> Probe:
+    return lambda adapter, rig: adapter.staging.ensure_target(
+        TargetSpec(
+            endpoint=rig.endpoint.name,
+            release=2025,
+            image=rig.golden_image or "none",
+            copy_mode=copy_mode,
+            vm=rig.name("probe"),
+            network=NetworkSpec(name=rig.name("probe")),
+            computer_name="PROBE",
+            admin_password=SecretRef(env="FERRY_CONFORMANCE_PASSWORD"),
+        ),
+        _effect(),
+    )
+
+
+def _open_frozen(adapter: Adapter, rig: Rig) -> None:
+    with adapter.disks.open_frozen(_machine(rig), TOKEN):
+        pass
+
+
+PROBES: Mapping[Capability, Probe] = {
+    Capability.INVENTORY: lambda adapter, rig: adapter.inventory.machines(),
+    Capability.POWER: lambda adapter, rig: adapter.power.ensure_power(
+        _machine(rig), PowerState.ON, _effect()
+    ),
+    Capability.CLAIMS: lambda adapter, rig: adapter.claims.ensure_claim(
+        _machine(rig), Claim(run="probe", digest="0", state_id="probe"), _effect()
+    ),
+    Capability.SNAPSHOT_CRASH: _snapshot(Consistency.CRASH),
+    Capability.SNAPSHOT_OFFLINE: _snapshot(Consistency.OFFLINE),
+    Capability.SNAPSHOT_FILESYSTEM: _snapshot(Consistency.FILESYSTEM),
+    Capability.SNAPSHOT_APPLICATION: _snapshot(Consistency.APPLICATION),
+    Capability.SNAPSHOT_MEMORY: _snapshot(Consistency.MEMORY),
+    Capability.SNAPSHOT_REMOVE: lambda adapter, rig: adapter.snapshots.ensure_snapshot_removed(
+        _machine(rig), TOKEN, _effect()
+    ),
+    Capability.SNAPSHOT_REVERT: lambda adapter, rig: adapter.snapshots.ensure_reverted(
+        _machine(rig), TOKEN, _effect()
+    ),
+    Capability.ISOLATE_UNPLUGGED: _isolate(IsolationMode.UNPLUGGED),
+    Capability.ISOLATE_SEALED: _isolate(IsolationMode.SEALED),
+    Capability.ISOLATE_FILTERED: _isolate(IsolationMode.FILTERED),
+    Capability.CREATE_NETWORK: lambda adapter, rig: adapter.isolation.ensure_network(
+        NetworkSpec(name=rig.name("probe"), create=True), _effect()
+    ),
+    Capability.DISK_SOURCE: _open_frozen,
+    Capability.STAGE_OVERLAY: _stage(CopyMode.OVERLAY),
+    Capability.STAGE_FULL: _stage(CopyMode.FULL),
+}
