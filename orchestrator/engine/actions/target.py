@@ -1,0 +1,111 @@
+"""The replacement: stage it, take its inventory, compare."""
+
+from datetime import timedelta
+
+from orchestrator.changeset.changes import StepKind
+from orchestrator.changeset.steps import effective_consistency
+from orchestrator.engine.actions.networks import ensure_network
+from orchestrator.engine.job import Job
+from orchestrator.engine.outcome import Outcome, done, failed
+from orchestrator.model.facts import ServerFacts
+from orchestrator.model.machine import Consistency, MachineRef, PowerState
+from orchestrator.model.plan import ParitySpec
+from orchestrator.model.target import StagedTarget
+from orchestrator.parity.compare import compare
+from orchestrator.parity.result import ParityResult, State, Verdict
+
+_LOOK_EVERY = 2.0
+
+
+def stage(job: Job) -> Outcome:
+    """Create and start the target, wait until its guest bears its name, take the answer medium out in any
+    case."""
+    spec = job.target
+    ensure_network(job, StepKind.STAGE, spec.endpoint, spec.network)
+    adapter, effect = job.adapter(spec.endpoint), job.effect(StepKind.STAGE, spec.endpoint)
+    staged = job.reconciled("stage", lambda: adapter.staging.ensure_target(spec, effect))
+    job.keep("staged", staged)
+    try:
+        job.reconciled(
+            "start", lambda: adapter.power.ensure_power(machine_ref(staged), PowerState.ON, effect)
+        )
+        words = _wait_for_name(job, staged)
+    finally:
+        # Also when it did not start: the medium holds a password. After a lost lease the check in it refuses.
+        job.reconciled("medium", lambda: adapter.staging.ensure_medium_removed(staged, effect))
+    return done(f"{staged.name} runs; {words}")
+
+
+def machine_ref(staged: StagedTarget) -> MachineRef:
+    """Return the reference of a staged machine."""
+    return MachineRef(endpoint=staged.endpoint, id=staged.id, name=staged.name)
+
+
+def _wait_for_name(job: Job, staged: StagedTarget) -> str:
+    """Look until the guest bears its name, at most as long as the plan lets the medium stay in; say in words
+    how it ended."""
+    spec, adapter = job.target, job.adapter(job.target.endpoint)
+    until = job.now() + (spec.first_boot_limit if staged.medium is not None else timedelta(0))
+    pause = min(_LOOK_EVERY, max(spec.first_boot_limit / timedelta(seconds=5), 0.05))
+    while not job.read(lambda: adapter.staging.customized(staged, spec.computer_name)):
+        if job.now() >= until:
+            return f"no guest agent has confirmed the name {spec.computer_name}"
+        if job.engine.stopping.is_set():
+            return f"the wait for its name {spec.computer_name} was cut short"
+        job.runtime.sleep(pause)
+        job.lease.check()
+    return f"its guest bears the name {spec.computer_name}"
+
+
+def inventory_target(job: Job) -> Outcome:
+    """Take the target's inventory."""
+    staged = job.need("staged", StagedTarget)
+    facts = read_target(job, staged, StepKind.INVENTORY_TARGET)
+    job.keep("facts-target", facts)
+    found = facts.identity
+    return done(f"{found.product_name or 'Windows'}, build {found.build}")
+
+
+def read_target(job: Job, staged: StagedTarget, step: StepKind | str) -> ServerFacts:
+    """Read a target's facts through a snapshot that is removed again, also after a failure."""
+    ref, adapter = machine_ref(staged), job.adapter(staged.endpoint)
+    effect = job.effect(step, staged.endpoint)
+    consistency = effective_consistency(Consistency.CRASH, job.machine(ref, adapter).power)
+    name = f"ferry-{job.run}-{step}"
+    try:
+        job.reconciled(
+            "snapshot the target",
+            lambda: adapter.snapshots.ensure_snapshot(ref, name, consistency, effect),
+        )
+        with adapter.disks.open_frozen(ref, effect.token) as disks:
+            return job.runtime.collect(disks)
+    finally:
+        job.reconciled(
+            "remove the target's snapshot",
+            lambda: adapter.snapshots.ensure_snapshot_removed(ref, effect.token, effect),
+        )
+
+
+def parity(job: Job) -> Outcome:
+    """Compare old and new. A difference fails the host only where the plan makes parity a gate."""
+    spec = job.host.plan.parity or ParitySpec()
+    result = judge(job, job.need("facts-target", ServerFacts))
+    job.keep("parity", result)
+    words = parity_words(result)
+    if spec.gate and result.verdict in (Verdict.FAIL, Verdict.CANNOT_TELL):
+        hint = f"`ferry parity {job.run} --host {job.name}` lists what is left to do"
+        return failed("parity-gate", f"the parity gate of the plan is closed: {words}", hint)
+    return done(words)
+
+
+def judge(job: Job, new: ServerFacts) -> ParityResult:
+    """Compare the old server's facts of this run with `new`, as the plan says."""
+    spec = job.host.plan.parity or ParitySpec()
+    old = job.need("facts-source", ServerFacts)
+    return compare(old, new, spec, release=job.target.release, today=job.now().date())
+
+
+def parity_words(result: ParityResult) -> str:
+    """Return a result in one line."""
+    waived = result.count(State.WAIVED)
+    return f"{result.verdict.value}: {len(result.open_items)} open, {waived} waived"

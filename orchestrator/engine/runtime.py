@@ -1,0 +1,220 @@
+"""What the engine is given, and its life in one process: launch, adapters, shutdown. DBOS is imported only
+when it is launched."""
+
+import json
+import logging
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from orchestrator.contract.provider import Adapter, Effect, FrozenDisk, Provider, ResolveSecret
+from orchestrator.diagnostics import FerryError
+from orchestrator.engine.bells import Bells
+from orchestrator.engine.lease import Lease, acquire
+from orchestrator.engine.liveness import Liveness
+from orchestrator.engine.reaper import Reaper
+from orchestrator.engine.state import State
+from orchestrator.model.endpoint import EndpointSettings
+from orchestrator.model.facts import ServerFacts
+
+log = logging.getLogger("ferry.engine")
+
+APPLICATION_VERSION = "ferry-1"
+"""What DBOS matches pending work by. Raised by hand when the order of steps inside a workflow function
+changes; never per release, or
+every release would strand what is in flight."""
+
+RUNS, HOSTS = "ferry-runs", "ferry-hosts"
+HOSTS_AT_ONCE = 64
+"""Host workflows per process: each is a thread that mostly waits for its phases."""
+MAX_PARALLEL = 16
+"""The most that an endpoint is ever given, whatever a plan says."""
+_POLL = 0.1
+_THREADS = HOSTS_AT_ONCE + 16 * MAX_PARALLEL + 64
+
+
+def endpoint_queue(limit: int) -> str:
+    """Return the queue whose partitions (one per endpoint identity) run at most `limit` phases at once."""
+    return f"ferry-endpoint-{limit}"
+
+
+def _unchanged(effect: Effect) -> Effect:
+    return effect
+
+
+def _boot_seconds() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Everything that a resuming process needs to find again. `providers` by name, as plan files name
+    them."""
+
+    state: State
+    providers: Mapping[str, Provider]
+    secrets: ResolveSecret
+    clock: Callable[[], datetime]
+    collect: Callable[[Sequence[FrozenDisk]], ServerFacts]
+    """Reads the facts of a Windows from its frozen disks. Raises FerryError."""
+    sleep: Callable[[float], None] = time.sleep
+    lease_ttl: float = 15.0
+    """Seconds without a sign of life after which a worker counts as frozen."""
+    wrap_effect: Callable[[Effect], Effect] = _unchanged
+    """For tests that end the process inside an effect."""
+
+
+@dataclass
+class Engine:
+    """The engine in this process. One at a time: DBOS is a singleton. Use it as a context manager."""
+
+    runtime: Runtime
+    executor: str = field(default_factory=lambda: f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
+    stopping: threading.Event = field(default_factory=threading.Event)
+    bells: Bells = field(default_factory=Bells)
+
+    def __post_init__(self) -> None:
+        state, ttl = self.runtime.state, self.runtime.lease_ttl
+        self.liveness = Liveness(state, self.executor, ttl, _boot_seconds)
+        self._reaper = Reaper(state, self.executor, ttl, self._requeue)
+        self._adapters: dict[str, Adapter] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+        self._working = 0
+        self._idle = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self.launch()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy()
+
+    def launch(self) -> None:
+        """Join the workers of this state: take queued work, and what dead workers left."""
+        from dbos import DBOS, DBOSConfig
+
+        from orchestrator.engine import serializer, workflows
+
+        serializer.refuse_pickle()
+        # Warnings reach whoever listens to the logger "dbos"; its own console handler and its advertisement
+        # do not come up.
+        logging.getLogger("dbos").addHandler(logging.NullHandler())
+        state = self.runtime.state
+        config: DBOSConfig = {
+            "name": "ferry",
+            "system_database_url": state.url.render_as_string(hide_password=False).replace("+psycopg", ""),
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self.executor,
+            "serializer": serializer.json_serializer(),
+            "log_level": "WARNING",
+            "max_executor_threads": _THREADS,
+        }
+        if state.dialect == "sqlite":
+            config["system_database_engine"] = state.base_engine
+        self.liveness.start()
+        workflows.bind(self)
+        DBOS(config=config)
+        DBOS.launch()
+        DBOS.register_queue(RUNS, polling_interval_sec=_POLL)
+        DBOS.register_queue(HOSTS, worker_concurrency=HOSTS_AT_ONCE, polling_interval_sec=_POLL)
+        self._reaper.start()
+
+    def destroy(self, grace: float = 30.0) -> None:
+        """Take no new step, let those in flight end (at most `grace` seconds), leave. What is left stays
+        resumable."""
+        from dbos import DBOS
+
+        self.stopping.set()
+        self.bells.ring_all()
+        self._reaper.stop()
+        with self._idle:
+            if not self._idle.wait_for(lambda: self._working == 0, timeout=grace):
+                log.warning("%d steps were still running when this worker left", self._working)
+        DBOS.destroy()
+        self.liveness.stop()
+        for adapter in self._adapters.values():
+            adapter.close()
+        self._adapters.clear()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Count a workflow function that runs in this process."""
+        with self._idle:
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._working -= 1
+                self._idle.notify_all()
+
+    def use_queue(self, limit: int) -> str:
+        """Make sure that the queue for this limit exists; return its name."""
+        from dbos import DBOS
+
+        DBOS.register_queue(
+            endpoint_queue(limit),
+            partition_concurrency=limit,
+            polling_interval_sec=_POLL,
+            on_conflict="never_update",
+        )
+        return endpoint_queue(limit)
+
+    def lease(self, run: str, host: str) -> Lease:
+        """Take the host for the execution that begins now. Raises LeaseLost."""
+        alive, freshen = self.liveness.alive, self.liveness.freshen
+        return acquire(self.runtime.state, run, host, self.executor, alive=alive, freshen=freshen)
+
+    def adapter(self, settings: EndpointSettings) -> Adapter:
+        """Return the one open connection to an endpoint. Raises ProviderError, FerryError (no such
+        provider)."""
+        key = _endpoint_key(settings)
+        with self.lock(f"open {key}"):
+            if key not in self._adapters:
+                provider = self.runtime.providers.get(settings.provider)
+                if provider is None:
+                    message = (
+                        f"this worker has no provider {settings.provider!r} for endpoint {settings.name}"
+                    )
+                    hint = "start the worker where the provider is installed"
+                    raise FerryError(message, hint=hint, code="provider-missing")
+                self._adapters[key] = provider.open(settings, self.runtime.secrets)
+            return self._adapters[key]
+
+    def forget_adapter(self, settings: EndpointSettings) -> None:
+        """Open a new connection next time: this one does not answer. Steps that still use it keep it."""
+        with self._guard:
+            self._adapters.pop(_endpoint_key(settings), None)
+
+    def lock(self, name: str) -> threading.Lock:
+        """Return this process's lock of that name."""
+        with self._guard:
+            return self._locks.setdefault(name, threading.Lock())
+
+    def _requeue(self, executor: str) -> int:
+        from dbos import DBOS
+
+        pending = DBOS.list_workflows(
+            status="PENDING", executor_id=executor, load_input=False, load_output=False
+        )
+        by_queue: dict[str, list[str]] = {}
+        for workflow in pending:
+            by_queue.setdefault(workflow.queue_name or RUNS, []).append(workflow.workflow_id)
+        for queue, ids in by_queue.items():
+            # With its queue's name: without it the work would move to DBOS' internal queue and escape the
+            # limits.
+            DBOS.resume_workflows(ids, queue_name=queue)
+        return len(pending)
+
+
+def _endpoint_key(settings: EndpointSettings) -> str:
+    values: dict[str, Any] = settings.model_dump(mode="json", include={"name", "provider", "settings"})
+    return json.dumps(values, sort_keys=True)
