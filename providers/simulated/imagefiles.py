@@ -16,12 +16,22 @@ def create_sparse(path: Path, size: int) -> None:
         file.truncate(size)
 
 
+def unfinished(target: Path) -> Path:
+    """Return the name under which `target` is written until it is whole."""
+    return target.with_name(f".{target.name}.part")
+
+
+def leftovers(target: Path) -> list[str]:
+    """Return what there is of a file, whole or not."""
+    return [str(path) for path in (target, unfinished(target)) if path.exists()]
+
+
 def copy_sparse(source: Path, target: Path) -> None:
     """Copy, holes kept:
 
     written beside and renamed, so that `target` is whole or not there. An existing target is replaced.
     """
-    beside = target.with_name(f".{target.name}.part")
+    beside = unfinished(target)
     with source.open("rb") as reading, beside.open("wb") as writing:
         size = os.fstat(reading.fileno()).st_size
         writing.truncate(size)

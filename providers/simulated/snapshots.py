@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Capability, Effect, FrozenDisk, ObjectKind
 from orchestrator.model.machine import Consistency, Machine, MachineRef, PowerState, Snapshot
-from providers.simulated.imagefiles import FrozenFile, copy_sparse
+from providers.simulated.imagefiles import FrozenFile, copy_sparse, leftovers
 from providers.simulated.inventory import to_machine, to_snapshot
 from providers.simulated.power import switch
 from providers.simulated.preflight import snapshot_findings
@@ -123,9 +123,10 @@ class SimSnapshots:
         """Delete overlays that a process left which died before the snapshot was written down."""
         used = {path for disk in machine.disks for path in disk.chain}
         for kind, path in objects:
-            if path not in used and effect.owns(kind, path) and Path(path).exists():
+            left = leftovers(Path(path)) if path not in used and effect.owns(kind, path) else []
+            if left:
                 with self._site.change("snapshots.drop_orphan", effect, f"delete {path}", ref) as centre:
-                    centre.pending.append(FileMove(source=path, target=None))
+                    centre.pending += [FileMove(source=name, target=None) for name in left]
 
     def ensure_reverted(self, ref: MachineRef, token: str, effect: Effect) -> Machine:
         """Throw away what was written since the snapshot.

@@ -16,7 +16,7 @@ from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind, ResolveSecret
 from orchestrator.model.machine import Firmware, MachineRef, PowerState
 from orchestrator.model.target import CopyMode, StagedTarget, TargetSpec
-from providers.simulated.imagefiles import copy_sparse
+from providers.simulated.imagefiles import copy_sparse, leftovers, unfinished
 from providers.simulated.inventory import image_of
 from providers.simulated.preflight import COPY_CAPABILITY, RELEASES
 from providers.simulated.site import Site, conflict, find, short
@@ -141,7 +141,7 @@ class SimStaging:
 
     def _half_made(self, staged: StagedTarget) -> list[str]:
         path = self._site.world.media / f"{staged.name}.{short(staged.token)}.json"
-        return [str(path)] if path.exists() else []
+        return [str(path)] if leftovers(path) else []
 
     def _remove_medium(self, path: str, staged: StagedTarget, effect: Effect) -> None:
         if not effect.owns(ObjectKind.MEDIUM, path):
@@ -150,7 +150,7 @@ class SimStaging:
                 raise conflict(message, "remove it by hand")
             return
         machine = self._site.read("staging.look", _ref(staged)).machines.get(staged.id)
-        if Path(path).exists() or (machine is not None and machine.medium == path):
+        if leftovers(Path(path)) or (machine is not None and machine.medium == path):
             what = f"eject and delete {Path(path).name}"
             with self._site.change("staging.ensure_medium_removed", effect, what, _ref(staged)) as centre:
                 _eject(centre, staged.id, path)
@@ -191,10 +191,10 @@ class SimStaging:
                 message = f"the disk {path} is not in this state's ledger"
                 raise conflict(message, "remove it by hand")
             return
-        if Path(path).exists():
+        if left := leftovers(Path(path)):
             with self._site.change("staging.delete_disk", effect, f"delete {Path(path).name}") as centre:
                 _refuse_in_use(centre, path)
-                centre.pending.append(FileMove(source=path, target=None))
+                centre.pending += [FileMove(source=name, target=None) for name in left]
         effect.removed(ObjectKind.DISK, path)
 
 
@@ -238,7 +238,7 @@ def _eject(centre: Centre, machine_id: str, path: str) -> None:
     machine = centre.machines.get(machine_id)
     if machine is not None and machine.medium == path:
         machine.medium = None
-    centre.pending.append(FileMove(source=path, target=None))
+    centre.pending += [FileMove(source=name, target=None) for name in leftovers(Path(path))]
 
 
 def _refuse_in_use(centre: Centre, path: str) -> None:
@@ -254,7 +254,7 @@ def _ref(staged: StagedTarget) -> MachineRef:
 
 def _write_private(path: Path, text: str) -> None:
     """Write beside with mode 0600, then rename: a half-written medium never bears the name."""
-    beside = path.with_name(f".{path.name}.part")
+    beside = unfinished(path)
     beside.unlink(missing_ok=True)
     with os.fdopen(
         os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"

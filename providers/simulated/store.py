@@ -28,8 +28,6 @@ from providers.simulated.world import (
     SimNic,
 )
 
-Stamp = tuple[int, int, int]
-
 
 class World:
     """A handle on the file.
@@ -43,7 +41,7 @@ class World:
         self.media = self.path.with_name(f"{self.path.stem}.media")
         self._log = self.path.with_name(f"{self.path.name}.log")
         self._lock = self.path.with_name(f"{self.path.name}.lock")
-        self._cache: tuple[Stamp, Centre] | None = None
+        self._cache: tuple[bytes, Centre] | None = None
         self._cache_guard = threading.Lock()
 
     @classmethod
@@ -176,18 +174,16 @@ class World:
             yield
 
     def _load_shared(self) -> Centre:
-        """Load, or take what is cached while the file is the same; finish what a killed process left."""
-        status = self.path.stat()
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        """Load, or take what was parsed before while the bytes are the same; finish what a killed process
+        left."""
+        stored = self.path.read_bytes()
         with self._cache_guard:
-            if self._cache is not None and self._cache[0] == stamp:
+            if self._cache is not None and self._cache[0] == stored:
                 return self._cache[1]
-        centre = Centre.model_validate_json(self.path.read_bytes())
-        if centre.pending:
-            self._finish(centre)
-            return centre
+        centre = Centre.model_validate_json(stored)
+        self._finish(centre)
         with self._cache_guard:
-            self._cache = (stamp, centre)
+            self._cache = (stored, centre)
         return centre
 
     def _finish(self, centre: Centre) -> None:
