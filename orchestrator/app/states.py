@@ -1,4 +1,5 @@
-"""The state database as the commands need it: open it, look evidence up, record approvals, prove the journal."""
+"""The state database as the commands need it: open it, look evidence up, record approvals, prove the
+journal."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from orchestrator.app import clock
 from orchestrator.changeset.changes import ChangeSet, KnownIdentity
 from orchestrator.changeset.observe import KnownOf
 from orchestrator.diagnostics import Refused
-from orchestrator.engine import approvals, evidence, journal, runs
+from orchestrator.engine import api, approvals, evidence, journal, runs
 from orchestrator.engine.state import State, default_state_url, open_state
 from orchestrator.history import Approval, JournalEntry
 from orchestrator.model.base import Value
@@ -34,15 +35,16 @@ def run_id(state: State, name: str) -> str:
     """Return the run that `name` means: itself, or the newest for "last"."""
     if name != LAST:
         return name
-    newest = runs.newest(state)
-    if newest is None:
+    found = api.list_runs(state)
+    if not found:
         message = "there is no run yet"
         raise runs.NoSuchRun(message, hint="`ferry plan apply` makes one; --state names another state")
-    return newest
+    return found[-1].run
 
 
 def known_of(url: str | None) -> KnownOf:
-    """Return a look-up of identities in stored evidence, good for the machine itself and not for its name alone."""
+    """Return a look-up of identities in stored evidence, good for the machine itself and not for its name
+    alone."""
 
     def look_up(host: str, machine: Machine) -> KnownIdentity | None:
         with opened(url) as state:
@@ -93,10 +95,8 @@ def export_journal(url: str | None, run: str | None) -> tuple[JournalEntry, ...]
 
 def _runs(state: State, run: str | None) -> tuple[str, ...]:
     if run is None:
-        return runs.all_ids(state)
-    name = run_id(state, run)
-    runs.row(state, name)
-    return (name,)
+        return journal.all_runs(state)
+    return (run_id(state, run),)
 
 
 def _check(state: State, run: str) -> JournalCheck:

@@ -47,7 +47,7 @@ def parity(
 
         progress: Progress | None = None
         if len(what) == 1 and host is not None:
-            result, progress = facts.parity_of_run(state, what[0], host, refresh, clock.now())
+            result, progress = facts.parity_of_run(state, what[0], host, refresh)
         elif len(what) == 2 and host is None:
             result = facts.parity_of_files(Path(what[0]), Path(what[1]), profile, clock.now().date())
         else:

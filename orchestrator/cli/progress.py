@@ -88,7 +88,8 @@ class LiveProgress:
 
     def __init__(self, console: Console, clock: Clock) -> None:
         self._clock = clock
-        self._live = Live(console=console, refresh_per_second=4, transient=False)
+        self._record: RunRecord | None = None
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
     def __enter__(self) -> "LiveProgress":
         self._live.__enter__()
@@ -98,8 +99,15 @@ class LiveProgress:
         self._live.stop()
 
     def update(self, record: RunRecord) -> None:
-        """Redraw."""
-        self._live.update(Group(_title(record, self._clock()), run_table(record, self._clock())))
+        """Redraw; between updates the elapsed times go on by themselves."""
+        self._record = record
+        self._live.refresh()
+
+    def _render(self) -> Group:
+        if self._record is None:
+            return Group()
+        now = self._clock()
+        return Group(_title(self._record, now), run_table(self._record, now))
 
 
 def _title(record: RunRecord, now: datetime) -> Text:

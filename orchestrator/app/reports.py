@@ -1,0 +1,40 @@
+"""Reports: of a change set before it runs; of a run with its evidence, approvals and journal heads."""
+
+from pathlib import Path
+
+from orchestrator.app import clock, states
+from orchestrator.changeset import store
+from orchestrator.changeset.changes import ChangeSet
+from orchestrator.engine import api, approvals, evidence, journal, runs
+from orchestrator.engine.state import State
+from orchestrator.report.model import ReportView
+from orchestrator.report.view import build_view
+
+
+def before(change_set: ChangeSet, digest: str) -> ReportView:
+    """Return the board's view of a change set."""
+    return build_view(change_set, digest, now=clock.now())
+
+
+def of(url: str | None, what: str) -> ReportView:
+    """Return the view of a saved change set (a file), or of a run."""
+    path = Path(what)
+    with states.opened(url) as state:
+        if path.suffix == ".json" or path.is_file():
+            change_set, digest = store.load(path)
+            given = approvals.of_digest(state, digest)
+            return build_view(change_set, digest, now=clock.now(), approvals=given)
+        return _of_run(state, states.run_id(state, what))
+
+
+def _of_run(state: State, run: str) -> ReportView:
+    record = api.run_record(state, run)
+    return build_view(
+        runs.change_set(state, record.digest),
+        record.digest,
+        now=clock.now(),
+        run=record,
+        evidence=evidence.of_run(state, run),
+        approvals=approvals.of_digest(state, record.digest),
+        heads=journal.heads(state, run),
+    )

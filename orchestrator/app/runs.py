@@ -1,0 +1,222 @@
+"""Runs as the commands need them: start, follow, resume, control, and the change set that takes one back."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from orchestrator import registry
+from orchestrator.app import clock, planning, secrets, states
+from orchestrator.changeset import store
+from orchestrator.changeset.changes import ChangeSet
+from orchestrator.changeset.undo import build_undo
+from orchestrator.diagnostics import Diagnostic, InvalidInput, Refused
+from orchestrator.engine import api, runs
+from orchestrator.engine.runtime import Engine, Runtime
+from orchestrator.engine.state import State
+from orchestrator.engine.undoable import undoable
+from orchestrator.guest.offline import collect_offline
+from orchestrator.history import RunRecord, RunStatus
+
+Update = Callable[[RunRecord], None]
+
+
+def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[ChangeSet, str]:
+    """Return the change set to carry out with its digest: a saved one, or with `yes` that of a plan file."""
+    if not yes:
+        if what.suffix.lower() in (".yaml", ".yml"):
+            hint = (
+                f"`ferry plan preview {what} -o CS.json` first, or add --yes to preview and apply in one go"
+            )
+            raise InvalidInput((Diagnostic("usage", f"{what} is a plan file, not a change set", hint),))
+        return store.load(what)
+    change_set = planning.preview(what, now, states.known_of(url))
+    if change_set.change.approvals:
+        message = f"the plan asks for {change_set.change.approvals} approvals; --yes cannot give them"
+        raise Refused(message, hint="preview it with -o, have that approved, apply that", code="not-approved")
+    return change_set, store.digest(change_set)
+
+
+def start(url: str | None, change_set: ChangeSet, digest: str, update: Update) -> RunRecord:
+    """Carry a change set out and follow it to its end. Raises Refused before anything was done."""
+    with working(url, _providers(change_set)) as engine:
+        run = api.start_run(engine, change_set, digest, now=clock.now())
+        return _follow(engine, run, update)
+
+
+def resume(url: str | None, name: str, update: Update) -> RunRecord:
+    """Continue a run in this process and follow it to its end."""
+    with states.opened(url) as state:
+        run = states.run_id(state, name)
+        providers = providers_of(state, run)
+    with working(url, providers) as engine:
+        api.resume(engine, run, now=clock.now())
+        return _follow(engine, run, update)
+
+
+@contextmanager
+def working(url: str | None, providers: set[str]) -> Iterator[Engine]:
+    """Launch the engine of this process with the providers that its work needs."""
+    with states.opened(url) as state:
+        runtime = Runtime(
+            state=state,
+            providers=registry.load_all(providers | _pending(state)),
+            secrets=secrets.resolve,
+            clock=clock.now,
+            collect=collect_offline,
+        )
+        with Engine(runtime) as engine:
+            yield engine
+
+
+def _pending(state: State) -> set[str]:
+    """A worker takes any queued work of its state: it needs the providers of every run that has not ended."""
+    found: set[str] = set()
+    for record in api.list_runs(state):
+        if record.status not in runs.ENDED:
+            found |= _providers(runs.change_set(state, record.digest))
+    return found & set(registry.installed())
+
+
+def providers_of(state: State, run: str) -> set[str]:
+    """Return the providers that a run's endpoints need. Raises NoSuchRun."""
+    return _providers(runs.change_set(state, runs.row(state, run).digest))
+
+
+def known_host(state: State, run: str, host: str) -> None:
+    """Raise InvalidInput for a host that the run has not."""
+    names = [h.plan.name for h in runs.change_set(state, runs.row(state, run).digest).hosts]
+    if host not in names:
+        hint = f"its hosts are: {', '.join(names)}"
+        raise InvalidInput((Diagnostic("no-host", f"run {run} has no host {host!r}", hint),))
+
+
+def _providers(change_set: ChangeSet) -> set[str]:
+    return {endpoint.settings.provider for endpoint in change_set.endpoints}
+
+
+def _follow(engine: Engine, run: str, update: Update) -> RunRecord:
+    """Report progress until the run ends; Ctrl-C or SIGTERM let the steps under way end and leave it
+    resumable."""
+    state = engine.runtime.state
+    try:
+        with _terminated_like_interrupted():
+            return _watched(state, run, update)
+    except KeyboardInterrupt:
+        if api.run_record(state, run).status not in runs.ENDED:
+            api.interrupt(state, run, clock.now())
+        engine.destroy()
+        record = api.run_record(state, run)
+        update(record)
+        return record
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _watched(state: State, run: str, update: Update) -> RunRecord:
+    """Update on every event, but spend no more than a tenth of the time on it: records of large runs are
+    large."""
+    quiet_until = 0.0
+
+    def on_event(_: object) -> None:
+        nonlocal quiet_until
+        begun = time.monotonic()
+        if begun >= quiet_until:
+            update(api.run_record(state, run))
+            ended = time.monotonic()
+            quiet_until = ended + 10 * (ended - begun)
+
+    record = api.wait_run(state, run, on_event)
+    update(record)
+    return record
+
+
+def watch(url: str | None, name: str, update: Update) -> RunRecord:
+    """Follow a run that other processes work on."""
+    with states.opened(url) as state:
+        return _watched(state, states.run_id(state, name), update)
+
+
+def list_runs(url: str | None) -> tuple[RunRecord, ...]:
+    """Return all runs, the newest first."""
+    with states.opened(url) as state:
+        return tuple(reversed(api.list_runs(state)))
+
+
+def record(url: str | None, name: str) -> RunRecord:
+    """Return one run as it stands."""
+    with states.opened(url) as state:
+        return api.run_record(state, states.run_id(state, name))
+
+
+def pause(url: str | None, name: str) -> str:
+    """Ask a run to pause; return its id."""
+    with states.opened(url) as state:
+        run = states.run_id(state, name)
+        api.pause(state, run, clock.now())
+        return run
+
+
+def cancel(url: str | None, name: str) -> str:
+    """Ask a run to end; return its id."""
+    with states.opened(url) as state:
+        run = states.run_id(state, name)
+        api.cancel(state, run, clock.now())
+        return run
+
+
+def undo_of(
+    url: str | None,
+    name: str,
+    now: datetime,
+    *,
+    hosts: tuple[str, ...] = (),
+    destroy_targets: bool = False,
+    delete_disks: bool = False,
+    only_release: bool = False,
+) -> ChangeSet:
+    """Build the change set that takes a run back, from what it left behind.
+
+    Raises Refused (codes "active", "nothing") and InvalidInput for a host that the run has not.
+    """
+    with states.opened(url) as state:
+        run = states.run_id(state, name)
+        _refuse_active(api.run_record(state, run))
+        for host in hosts:
+            known_host(state, run, host)
+        original, left = undoable(state, run)
+    change_set = build_undo(
+        original,
+        run,
+        left,
+        now,
+        hosts=hosts,
+        destroy_targets=destroy_targets,
+        delete_disks=delete_disks,
+        only_release=only_release,
+    )
+    if not change_set.hosts:
+        message = f"run {run} left nothing to take back" + (f" on {', '.join(hosts)}" if hosts else "")
+        raise Refused(
+            message, hint="`ferry run list` shows whether it was taken back already", code="nothing"
+        )
+    return change_set
+
+
+def _refuse_active(record: RunRecord) -> None:
+    if record.status in (RunStatus.RUNNING, RunStatus.PAUSED):
+        message = f"run {record.run} is {record.status.value}: a worker still holds it"
+        raise Refused(message, hint=f"`ferry run cancel {record.run}` first", code="active")
