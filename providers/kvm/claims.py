@@ -1,0 +1,218 @@
+"""Claims: a libvirt secret whose usage name can exist only once, shown to people in the domain's metadata.
+
+Metadata has no compare-and-swap: two writers both succeed. A second secret for the same usage name is refused
+by libvirtd, so the
+secret decides who holds a machine; the metadata only shows it to other administrators. The secret holds the
+claim as text in its
+description, and never a secret value.
+"""
+
+import uuid
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import libvirt
+from pydantic import ValidationError
+
+from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.contract.provider import Effect, ObjectKind
+from orchestrator.model.machine import Claim, MachineRef
+from providers.kvm.cards import parse
+from providers.kvm.faults import conflict, not_found
+from providers.kvm.link import Link, act
+
+_USAGE = "ferry/claim/"
+_NAMESPACE = "urn:ferry6003:claim"
+_PREFIX = "ferry-claim"
+_ID_SPACE = uuid.UUID("5f0e5c1a-6003-4c1a-8c1a-6b0d5a3f6003")
+_SHOWN = ("run", "host", "digest", "state_id", "generation", "since")
+
+
+def read_claims(link: Link) -> dict[str, Claim]:
+    """Return every claim on this libvirt by domain uuid. A read: one call, and one more for each machine that
+    is claimed."""
+    secrets = link.read("list the claims", lambda: link.conn().listAllSecrets())
+    found: dict[str, Claim] = {}
+    for secret in secrets:
+        if secret.usageType() == libvirt.VIR_SECRET_USAGE_TYPE_VOLUME and secret.usageID().startswith(_USAGE):
+            text = link.find("read a claim", secret.XMLDesc)
+            if text is not None:
+                found[secret.usageID().removeprefix(_USAGE)] = _claim(text)
+    return found
+
+
+class KvmClaims:
+    """The Claims role."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def ensure_claim(
+        self, ref: MachineRef, claim: Claim, effect: Effect, *, succeeds: str | None = None
+    ) -> Claim:
+        """See the contract. A lower generation than the one held is refused: its worker was superseded."""
+        domain = self._link.domain(ref)
+        held = self._held(ref)
+        if held is None or not _equal(held, claim):
+            if held is not None and not held.same_holder(claim):
+                if succeeds is None or held.run != succeeds:
+                    raise _taken(ref, held)
+                self._take_off(ref, held, effect)
+            elif held is not None and held.generation > claim.generation:
+                raise _taken(ref, held)
+            held = self._put_on(ref, claim, effect)
+        elif effect.owns(ObjectKind.CLAIM, _secret_id(ref, claim)):
+            effect.made(ObjectKind.CLAIM, _secret_id(ref, claim))
+        if succeeds is not None:
+            _forget(effect, _secret_id(ref, claim.model_copy(update={"run": succeeds})))
+        self._show(domain, ref, held, effect)
+        return held
+
+    def ensure_released(self, ref: MachineRef, claim: Claim, effect: Effect) -> None:
+        """See the contract. The mark goes off a machine that was deleted meanwhile, too, before NOT_FOUND
+        says so."""
+        self._release(ref, claim, effect, exact=False)
+
+    def break_claim(self, ref: MachineRef, expected: Claim, effect: Effect) -> None:
+        """See the contract. libvirt cannot compare and remove in one call: a claim renewed in between
+        (milliseconds) is lost too."""
+        self._release(ref, expected, effect, exact=True)
+
+    def _release(self, ref: MachineRef, claim: Claim, effect: Effect, *, exact: bool) -> None:
+        held = self._held(ref)
+        if held is not None and not (_equal(held, claim) if exact else held.same_holder(claim)):
+            raise _taken(ref, held)
+        domain = self._link.find_domain(ref)
+        if domain is not None:
+            # First, while nobody else can have written it.
+            self._hide(domain, ref, claim, effect)
+        if held is not None:
+            self._take_off(ref, held, effect)
+        _forget(effect, _secret_id(ref, claim))
+        if domain is None:
+            gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
+            raise not_found(gone)
+
+    def _held(self, ref: MachineRef) -> Claim | None:
+        secret = self._secret(ref)
+        text = None if secret is None else self._link.find("read a claim", secret.XMLDesc)
+        return None if text is None else _claim(text)
+
+    def _secret(self, ref: MachineRef) -> Any | None:
+        return self._link.find(
+            f"look up the claim on {ref.name}",
+            lambda: self._link.conn().secretLookupByUsage(
+                libvirt.VIR_SECRET_USAGE_TYPE_VOLUME, _USAGE + ref.id
+            ),
+        )
+
+    def _put_on(self, ref: MachineRef, claim: Claim, effect: Effect) -> Claim:
+        """Define the secret: libvirtd itself lets exactly one holder through. The same holder's is replaced
+        in place."""
+        secret_id = _secret_id(ref, claim)
+        effect.intend(ObjectKind.CLAIM, secret_id, ref.name)
+        try:
+            conn = self._link.conn()
+            act(effect, f"claim machine {ref.name}", conn.secretDefineXML, _secret_xml(ref, claim, secret_id))
+        except ProviderError as error:
+            held = None if error.kind is ErrorKind.UNCERTAIN else self._held(ref)
+            if held is None or held.same_holder(claim):
+                raise
+            effect.removed(ObjectKind.CLAIM, secret_id)
+            raise _taken(ref, held) from error
+        effect.made(ObjectKind.CLAIM, secret_id)
+        return claim
+
+    def _take_off(self, ref: MachineRef, held: Claim, effect: Effect) -> None:
+        secret = self._secret(ref)
+        if secret is None:
+            return
+        secret_id = secret.UUIDString()
+        try:
+            act(effect, f"take the claim of run {held.run} off {ref.name}", secret.undefine)
+        except ProviderError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+        _forget(effect, secret_id)
+
+    def _show(self, domain: Any, ref: MachineRef, claim: Claim, effect: Effect) -> None:
+        """Write the metadata, live and persistent, unless it says so already; read it back."""
+        for flag, word in _places(self._link, domain):
+            if self._shown(domain, flag) == _attributes(claim):
+                continue
+            what = f"show the claim on {ref.name} ({word})"
+            element = ET.tostring(ET.Element("claim", _attributes(claim)), encoding="unicode")
+            kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+            act(effect, what, domain.setMetadata, kind, element, _PREFIX, _NAMESPACE, flag)
+            if self._shown(domain, flag) != _attributes(claim):
+                message = f"cannot {what}: libvirt accepted it, but shows something else"
+                raise ProviderError(ErrorKind.PERMANENT, message)
+
+    def _hide(self, domain: Any, ref: MachineRef, claim: Claim, effect: Effect) -> None:
+        for flag, word in _places(self._link, domain):
+            shown = self._shown(domain, flag)
+            if shown is None or (shown.get("run"), shown.get("state_id")) != (claim.run, claim.state_id):
+                continue
+            kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+            what = f"take the shown claim off {ref.name} ({word})"
+            act(effect, what, domain.setMetadata, kind, None, _PREFIX, _NAMESPACE, flag)
+
+    def _shown(self, domain: Any, flag: int) -> dict[str, str] | None:
+        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+        text = self._link.find("read the domain's metadata", domain.metadata, kind, _NAMESPACE, flag)
+        return None if text is None else dict(parse(text).attrib)
+
+
+def _places(link: Link, domain: Any) -> list[tuple[int, str]]:
+    """Where a domain keeps metadata: the live definition while it runs, the persistent one if it has one."""
+    places = []
+    if link.read("ask for the domain's state", domain.isPersistent):
+        places.append((libvirt.VIR_DOMAIN_AFFECT_CONFIG, "persistent"))
+    if link.read("ask for the domain's state", domain.isActive):
+        places.append((libvirt.VIR_DOMAIN_AFFECT_LIVE, "live"))
+    return places
+
+
+def _equal(held: Claim, claim: Claim) -> bool:
+    """The same claim; when it was first made does not matter."""
+    return held.model_copy(update={"since": None}) == claim.model_copy(update={"since": None})
+
+
+def _taken(ref: MachineRef, held: Claim) -> ProviderError:
+    since = f" since {held.since:%Y-%m-%d %H:%M} UTC" if held.since else ""
+    who = f"host {held.host or 'unknown'}, generation {held.generation}"
+    message = f"machine {ref.name} is held by run {held.run} of state {held.state_id} ({who}){since}"
+    return conflict(message, "wait for that run, undo it, or break its claim if nobody works on it any more")
+
+
+def _forget(effect: Effect, secret_id: str) -> None:
+    if effect.owns(ObjectKind.CLAIM, secret_id):
+        effect.removed(ObjectKind.CLAIM, secret_id)
+
+
+def _secret_id(ref: MachineRef, claim: Claim) -> str:
+    """The holder's own id: a repeat replaces its own secret, and only its own."""
+    return str(uuid.uuid5(_ID_SPACE, f"{ref.id}\n{claim.run}\n{claim.state_id}"))
+
+
+def _attributes(claim: Claim) -> dict[str, str]:
+    values = claim.model_dump(mode="json", include=set(_SHOWN))
+    return {name: str(values[name]) for name in _SHOWN if values[name] not in (None, "")}
+
+
+def _secret_xml(ref: MachineRef, claim: Claim, secret_id: str) -> str:
+    secret = ET.Element("secret", ephemeral="no", private="no")
+    ET.SubElement(secret, "uuid").text = secret_id
+    ET.SubElement(secret, "description").text = claim.model_dump_json()
+    usage = ET.SubElement(secret, "usage", type="volume")
+    ET.SubElement(usage, "volume").text = _USAGE + ref.id
+    return ET.tostring(secret, encoding="unicode")
+
+
+def _claim(text: str) -> Claim:
+    """Read a secret's XML. A mark that cannot be read still holds the machine."""
+    root = parse(text)
+    try:
+        return Claim.model_validate_json(root.findtext("description", ""))
+    except ValidationError:
+        return Claim(run="unreadable", digest="", state_id=f"secret {root.findtext('uuid', '')}")

@@ -1,0 +1,168 @@
+"""What libvirt reports: machines, networks, golden images. Reads only, in bulk: for each machine its XML and
+its snapshots, all else at once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import libvirt
+
+from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.model.endpoint import EndpointInfo
+from orchestrator.model.machine import Claim, GuestOs, Machine, MachineRef
+from orchestrator.model.network import Network
+from orchestrator.model.target import GoldenImage
+from providers.kvm.cards import parse
+from providers.kvm.chain import Layer
+from providers.kvm.chain import below as header_below
+from providers.kvm.claims import read_claims
+from providers.kvm.convert import Around, SnapshotView, agent_connected, to_guest, to_machine, to_snapshot
+from providers.kvm.faults import conflict, not_found
+from providers.kvm.images import Images
+from providers.kvm.link import Link
+from providers.kvm.networks import to_network
+
+T = TypeVar("T")
+
+_AGENT_SECONDS = 5
+
+
+class KvmInventory:
+    """The Inventory role. `images` finds golden images."""
+
+    def __init__(self, link: Link, images: Images) -> None:
+        self._link = link
+        self._images = images
+
+    def about(self) -> EndpointInfo:
+        """See the contract. The identity is libvirt's host uuid: without a DMI table set `host_uuid` in
+        libvirtd.conf."""
+        conn = self._link.conn()
+        text, own, hypervisor = self._link.read(
+            "ask libvirt about itself",
+            lambda: (conn.getCapabilities(), conn.getLibVersion(), conn.getVersion()),
+        )
+        root = parse(text)
+        accelerated = root.find("guest/arch[@name='x86_64']/domain[@type='kvm']") is not None
+        notes = [
+            "KVM acceleration is offered"
+            if accelerated
+            else "no KVM acceleration: guests are emulated (slow)",
+            "libvirtd is on this machine" if self._link.local else "libvirtd is on another machine",
+        ]
+        return EndpointInfo(
+            identity=f"libvirt:{root.findtext('host/uuid', '')}",
+            product=f"libvirt with {conn.getType()}",
+            version=f"libvirt {_version(own)}, {conn.getType()} {_version(hypervisor)}",
+            notes=tuple(notes),
+        )
+
+    def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
+        """See the contract. Ordered by name."""
+        stats = self._stats(names)
+        claims = read_claims(self._link) if stats else {}
+        found = [m for domain, counted in stats if (m := self._machine(domain, counted, claims)) is not None]
+        return tuple(sorted(found, key=lambda m: m.ref.name))
+
+    def machine(self, ref: MachineRef) -> Machine:
+        """Return one machine. Raises ProviderError: NOT_FOUND."""
+        for machine in self.machines([ref.id]):
+            return machine
+        gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
+        raise not_found(gone)
+
+    def networks(self) -> tuple[Network, ...]:
+        """See the contract."""
+        found = []
+        for network in self._link.read("list the networks", lambda: self._link.conn().listAllNetworks()):
+            text = self._link.find("read a network", network.XMLDesc)
+            active = self._link.find("read a network", network.isActive)
+            if text is not None and active is not None:
+                found.append(to_network(text, active=bool(active)))
+        return tuple(sorted(found, key=lambda n: n.name))
+
+    def images(self, names: Sequence[str]) -> tuple[GoldenImage, ...]:
+        """See the contract."""
+        return self._images.find(names)
+
+    def below(self, layer: Layer) -> Layer | None:
+        """Return the image below one that no running domain tells of: by its header here, by its storage
+        volume elsewhere."""
+        if self._link.local:
+            return header_below(layer)
+        if layer.format != "qcow2":
+            return None
+        volume = self._link.find(
+            "look up a volume", lambda: self._link.conn().storageVolLookupByPath(layer.path)
+        )
+        text = None if volume is None else self._link.find("read a volume", volume.XMLDesc)
+        backing = None if text is None else parse(text).find("backingStore")
+        path = None if backing is None else backing.findtext("path")
+        if backing is None or not path:
+            return None
+        kind = backing.find("format")
+        return Layer(path, "" if kind is None else kind.get("type", ""))
+
+    def snapshots(self, domain: Any) -> tuple[SnapshotView, ...]:
+        """Return a domain's snapshots, oldest first."""
+        found = self._link.read("list the snapshots", domain.listAllSnapshots)
+        texts = [self._link.find("read a snapshot", snapshot.getXMLDesc) for snapshot in found]
+        views = [to_snapshot(text) for text in texts if text is not None]
+        return tuple(sorted(views, key=lambda v: (str(v.snapshot.created_at), v.snapshot.name)))
+
+    def _stats(self, names: Sequence[str] | None) -> list[tuple[Any, dict[str, Any]]]:
+        """Return domains with their state and block statistics, without waiting for one that is busy."""
+        conn = self._link.conn()
+        what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
+        nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        if names is None:
+            return list(self._link.read("list the machines", conn.getAllDomainStats, what, nowait))
+        domains = {d.UUIDString(): d for name in names for d in self._named(conn, name)}
+        if not domains:
+            return []
+        return list(
+            self._link.read("read the machines", conn.domainListGetStats, [*domains.values()], what, nowait)
+        )
+
+    def _named(self, conn: Any, name: str) -> list[Any]:
+        by_name = self._link.find(f"look up machine {name}", conn.lookupByName, name)
+        by_id = self._quietly(lambda: conn.lookupByUUIDString(name)) if len(name) >= 32 else None
+        if by_name is not None and by_id is not None and by_name.UUIDString() != by_id.UUIDString():
+            message = f"{name} is the name of one machine and the id of another"
+            raise conflict(message, "name the machine by its uuid")
+        return [domain for domain in (by_name, by_id) if domain is not None][:1]
+
+    def _machine(self, domain: Any, stats: dict[str, Any], claims: dict[str, Claim]) -> Machine | None:
+        """Read one domain; None when it went away meanwhile."""
+        try:
+            text = self._link.read("read a machine", domain.XMLDesc)
+            views = self.snapshots(domain)
+            guest = self._guest(domain) if agent_connected(text) else None
+        except ProviderError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+        around = Around(stats, tuple(v.snapshot for v in views), claims.get(domain.UUIDString()), guest)
+        return to_machine(self._link.endpoint, text, around, self.below)
+
+    def _guest(self, domain: Any) -> GuestOs | None:
+        """Ask the guest agent, if this connection may. One that does not answer in time is as good as
+        none."""
+        if self._link.read_only:
+            return None
+        kinds = libvirt.VIR_DOMAIN_GUEST_INFO_OS | libvirt.VIR_DOMAIN_GUEST_INFO_HOSTNAME
+
+        def ask() -> GuestOs:
+            domain.agentSetResponseTimeout(_AGENT_SECONDS)
+            return to_guest(domain.guestInfo(kinds))
+
+        return self._quietly(ask)
+
+    def _quietly(self, call: Callable[[], T]) -> T | None:
+        try:
+            return self._link.read("ask", call)
+        except ProviderError:
+            return None
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

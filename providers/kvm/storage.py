@@ -1,0 +1,87 @@
+"""Room on the storage that images lie on, and local image files: made whole or not at all, and only ours
+removed."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.contract.provider import Effect, ObjectKind
+from orchestrator.model.network import Finding
+from providers.kvm.cards import parse
+from providers.kvm.faults import conflict, permanent
+from providers.kvm.link import Link, act
+
+MIB = 1024**2
+_TOOL_SECONDS = 4 * 3600
+"""Limit of one qemu-img: a full copy of a large image takes long, a hang takes for ever."""
+
+
+def room(link: Link, folder: str, needed: int, what: str) -> Finding:
+    """Say whether `folder` has `needed` bytes free for `what`; where that cannot be told, it is a
+    hindrance."""
+    check = f"space in {folder}"
+    free = _free(link, folder)
+    if free is None:
+        detail = "cannot be told: libvirtd is on another machine; define a storage pool over that folder"
+        return Finding(check=check, ok=False, detail=detail)
+    words = f"{free // MIB} MiB free, {needed // MIB} MiB needed for {what}"
+    return Finding(check=check, ok=free >= needed, detail=words)
+
+
+def write_whole(path: Path, make: Callable[[Path], None], what: str, effect: Effect) -> None:
+    """Make a file that must not exist yet: beside its place by `make`, then linked into it, which never
+    overwrites.
+
+    A half-made one of an earlier attempt (the name bears our token) is made anew.
+    """
+    part = path.with_name(path.name + ".part")
+    act(effect, f"make {what} {path}", lambda: (part.unlink(missing_ok=True), make(part)))
+    act(effect, f"put {what} in its place: {path}", lambda: os.link(part, path))
+    act(effect, f"remove the second name of {what} {path}", part.unlink)
+
+
+def remove_ours(kind: ObjectKind, path: str, what: str, effect: Effect) -> None:
+    """Remove a local file that the ledger says is ours, and a half-made one beside it. Not there: fine; not
+    ours: CONFLICT."""
+    place = Path(path)
+    part = place.with_name(place.name + ".part")
+    if not effect.owns(kind, path):
+        if place.exists():
+            message = f"{what} {path} is not in the ledger of this state: it is not removed"
+            raise conflict(message, "remove it by hand if nothing needs it")
+        return
+    for file in (part, place):
+        if file.exists():
+            act(effect, f"remove {what} {file}", lambda f=file: f.unlink(missing_ok=True))
+    effect.removed(kind, path)
+
+
+def qemu_img(arguments: Iterable[str]) -> None:
+    """Run qemu-img under a time limit. Raises ProviderError with its last words."""
+    command = ["qemu-img", *arguments]
+    try:
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=_TOOL_SECONDS, errors="replace"
+        )
+    except FileNotFoundError as error:
+        message = "qemu-img is not installed"
+        raise permanent(message, "on Debian: apt install qemu-utils") from error
+    except subprocess.TimeoutExpired as error:
+        message = f"qemu-img {command[1]} did not end within {_TOOL_SECONDS // 3600} hours"
+        raise ProviderError(ErrorKind.TIMEOUT, message) from error
+    except subprocess.CalledProcessError as error:
+        message = f"qemu-img {command[1]} failed: {error.stderr.strip()[-300:]}"
+        raise permanent(message) from error
+
+
+def _free(link: Link, folder: str) -> int | None:
+    if link.local:
+        seen = link.find(f"look at {folder}", os.statvfs, folder)
+        return None if seen is None else seen.f_bavail * seen.f_frsize
+    for pool in link.read("list the storage pools", lambda: link.conn().listAllStoragePools()):
+        text = link.find("read a storage pool", pool.XMLDesc)
+        if text is not None and parse(text).findtext("target/path") == folder:
+            return int(link.read("read a storage pool", pool.info)[3])
+    return None
