@@ -1,9 +1,10 @@
 """Reads a registry hive ("regf") from bytes. It never writes, and never trusts an offset or a count.
 
-An own reader rather than libregf, since the bytes are hostile and most hives of a running machine's snapshot
-are dirty: plain Python cannot corrupt memory, the replayed log (`replay`) needs no second copy on disk, and
-it is as fast (0.24 s against 0.42 s for a walk over 73,000 values). That it reads the same is checked against
-libregf and hivex in the tests.
+An own reader rather than libregf, since the bytes are hostile and most hives of a running machine's
+snapshot are dirty: plain Python cannot corrupt memory, the replayed log (`replay`) needs no second copy on
+disk, and it is faster (0.2 s against 0.4 s for a walk over 73,000 values). libregf-python also gives zeros
+for binary values of one or two bytes and cuts texts. The tests hold it against hivex, byte for byte, and
+against libregf for the rest.
 """
 
 import struct
@@ -37,9 +38,9 @@ class Hive:
         if len(data) < BASE_BLOCK + 32 or data[:4] != b"regf":
             message = "it is not a registry hive"
             raise DamagedHive(message)
-        major, self.minor = struct.unpack_from("<II", data, 20)
+        major, minor = struct.unpack_from("<II", data, 20)
         if major != 1:
-            message = f"its format {major}.{self.minor} is not known"
+            message = f"its format {major}.{minor} is not known"
             raise DamagedHive(message)
         self._root = struct.unpack_from("<I", data, 36)[0]
 
@@ -148,11 +149,11 @@ class HiveKey:
             message = f"a value claims {size} bytes"
             raise DamagedHive(message)
         cell = self._hive.cell(where, min(size, 8))
-        if size <= _BIG_DATA or self._hive.minor < 4 or cell[:2] != b"db":
-            if len(cell) < size:
-                message = f"the cell at {where:#x} is shorter than its value"
-                raise DamagedHive(message)
+        if len(cell) >= size:
             return cell[:size]
+        if size <= _BIG_DATA or cell[:2] != b"db":
+            message = f"the cell at {where:#x} is shorter than its value"
+            raise DamagedHive(message)
         count, segments = struct.unpack_from("<HI", cell, 2)
         table = self._hive.cell(segments, 4 * count)
         offsets = struct.iter_unpack("<I", table[: 4 * count])
