@@ -103,7 +103,7 @@ def verify(state: State, run: str) -> tuple[str, ...]:
 
 
 def _chain_problems(run: str, host: str, chain: list[Any], previous: str) -> list[str]:
-    problems = []
+    problems: list[str] = []
     for expected, row in enumerate(chain, 1):
         where = f"run {run}, {f'host {host}' if host else 'root'}, entry {row.seq}"
         if row.seq != expected:
@@ -167,3 +167,17 @@ def _lock_chain(connection: sa.Connection, run: str, host: str) -> None:
     wide = hashlib.sha256(f"journal\0{run}\0{host}".encode()).digest()
     key = int.from_bytes(wide[:8], "big", signed=True)
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def heads(state: State, run: str) -> dict[str, str]:
+    """Return the hash of the last entry of each chain of a run; the root's is under ""."""
+    with state.read() as connection:
+        hosts = connection.execute(sa.select(journal.c.host).where(journal.c.run == run).distinct()).scalars()
+        return {host: _end(connection, run, host)[1] for host in hosts.all()}
+
+
+def all_runs(state: State) -> tuple[str, ...]:
+    """Return every name that has a journal, in the order of their first entries."""
+    query = sa.select(journal.c.run).group_by(journal.c.run).order_by(sa.func.min(journal.c.id))
+    with state.read() as connection:
+        return tuple(connection.execute(query).scalars())
