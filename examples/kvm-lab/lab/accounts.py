@@ -34,6 +34,12 @@ class User:
     comment: str = ""
     flags: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """ValueError for a flag that no account has."""
+        if unknown := set(self.flags) - set(_FLAGS):
+            msg = f"user {self.name}: unknown flags {sorted(unknown)}; known: {', '.join(_FLAGS)}"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -52,6 +58,13 @@ class Accounts:
     machine: str
     users: tuple[User, ...] = ()
     groups: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
+        """ValueError where an identifier, the machine's or a member's, is none."""
+        sid(self.machine)
+        for group in self.groups:
+            for member in group.members:
+                sid(self.identifier(member))
 
     def identifier(self, member: int | str) -> str:
         """The whole identifier of a group's member."""

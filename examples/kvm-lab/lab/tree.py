@@ -39,9 +39,16 @@ class Tree:
     def add_text_files(self, folder: Path) -> None:
         """Put every file below folder, its text turned into what Windows would have (see windows_text)."""
         for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                path = file.relative_to(folder)
-                self.add(path.as_posix(), windows_text(path.parts, file.read_bytes()))
+            if not file.is_file():
+                continue
+            path = file.relative_to(folder)
+            try:
+                self.add(path.as_posix(), windows_text(path.parts, file.read_text(encoding="utf-8")))
+            except UnicodeDecodeError as problem:
+                msg = (
+                    f"{file}: the files of a layer are text in UTF-8; programs go under programs in its toml"
+                )
+                raise LabError(msg) from problem
 
     def write(self, folder: Path, time: float) -> None:
         """Write everything below folder; time (seconds since 1970) is the time of change of it all."""
@@ -63,9 +70,9 @@ class Tree:
                 raise LabError(msg)
 
 
-def windows_text(path: tuple[str, ...], content: bytes) -> bytes:
+def windows_text(path: tuple[str, ...], content: str) -> bytes:
     """Text with CR LF; task files in UTF-16 with a byte order mark, as the task scheduler writes them."""
-    lines = content.decode("utf-8").replace("\r\n", "\n").replace("\n", "\r\n")
+    lines = content.replace("\n", "\r\n")
     if path[:3] == _TASKS:
         return b"\xff\xfe" + lines.encode("utf-16-le")
     return lines.encode("utf-8")
