@@ -40,6 +40,9 @@ def _centre(centre: Centre) -> Iterator[str]:
     yield from _doubles("written image", _written(centre))
     if centre.free_bytes < 0:
         yield f"images need {-centre.free_bytes} bytes more than there is room for"
+    for key, machine in centre.machines.items():
+        if key != machine.id:
+            yield f"machine {machine.name} is filed under another id"
     for name, network in centre.networks.items():
         if network.name != name:
             yield f"network {name} is filed under another name"
@@ -65,8 +68,6 @@ def _written(centre: Centre) -> Iterator[str]:
 
 
 def _machine(centre: Centre, machine: SimMachine) -> Iterator[str]:
-    if centre.machines.get(machine.id) is not machine:
-        yield "filed under another id"
     yield from _doubles("disk", (disk.key for disk in machine.disks))
     for disk in machine.disks:
         yield from (f"disk {disk.key}: {reason}" for reason in _disk(centre, machine, disk))
