@@ -132,6 +132,8 @@ class Engine:
         resumable."""
         from dbos import DBOS
 
+        if self.stopping.is_set():
+            return
         self.stopping.set()
         self.bells.ring_all()
         self._reaper.stop()
