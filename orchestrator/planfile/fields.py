@@ -83,32 +83,30 @@ def number_schema(low: int, high: int) -> WithJsonSchema:
 
 
 _WRONG_BUILDS = {
-    3790: "3790 is Windows Server 2003",
-    6000: "6000 is Windows Vista without a service pack",
-    6001: "6001 is Windows Server 2008 without service pack 2: install it first",
-    7600: "7600 is Windows Server 2008 R2, which is another product",
-    7601: "7601 is Windows Server 2008 R2, which is another product",
-    9200: "9200 is Windows Server 2012",
-    9600: "9600 is Windows Server 2012 R2",
+    "3790": "Windows Server 2003",
+    "6000": "Windows Vista without a service pack",
+    "6001": "Windows Server 2008 without service pack 2: install that first",
+    "7600": "Windows Server 2008 R2, which is another product",
+    "7601": "Windows Server 2008 R2, which is another product",
+    "9200": "Windows Server 2012",
+    "9600": "Windows Server 2012 R2",
 }
 
 
 def parse_build(text: Text) -> int:
     """A build of Windows Server 2008 SP2."""
-    build = values.parse_int(text, 0, 99999)
-    if build not in (6002, 6003):
-        why = f"{_WRONG_BUILDS[build]}; " if build in _WRONG_BUILDS else ""
-        hint = f"{why}write `6002` or `6003`, or leave it away"
-        values.refuse("build", f"build {build} is not Windows Server 2008 SP2", hint)
-    return build
+    hint = "write `6002` or `6003`, or leave it away"
+    if text not in ("6002", "6003"):
+        why = f"{text} is {_WRONG_BUILDS[text]}; " if text in _WRONG_BUILDS else ""
+        values.refuse("build", f"build {quoted(text)} is not Windows Server 2008 SP2", why + hint)
+    return values.parse_int(text, 6002, 6003)
 
 
 def parse_release(text: Text) -> int:
     """The Windows Server release of a target."""
-    release = values.parse_int(text, 0, 9999)
-    if release not in (2022, 2025):
-        values.refuse("release", f"release {release} cannot be staged", "write `2022` or `2025`")
-    return release
+    if text not in ("2022", "2025"):
+        values.refuse("release", f"release {quoted(text)} cannot be staged", "write `2022` or `2025`")
+    return values.parse_int(text, 2022, 2025)
 
 
 def parse_libvirt_uri(text: Text) -> str:
@@ -186,14 +184,22 @@ EnvName = Annotated[
     str,
     reads(
         values.parse_word(
-            r"[A-Za-z_][A-Za-z0-9_]*", "env", "variable's name", "write a name such as `VC_PASSWORD`"
+            r"[A-Za-z_][A-Za-z0-9_]*",
+            "env",
+            "variable's name",
+            "write a name such as `VC_PASSWORD`",
+            show=False,
         )
     ),
     text_schema(pattern="^[A-Za-z_][A-Za-z0-9_]*$"),
 ]
 KeyringEntry = Annotated[
     str,
-    reads(values.parse_word(r"[^/\s]+/\S+", "keyring", "keyring entry", "write it as `SERVICE/USER`")),
+    reads(
+        values.parse_word(
+            r"[^/\s]+/\S+", "keyring", "keyring entry", "write it as `SERVICE/USER`", show=False
+        )
+    ),
     text_schema(pattern=r"^[^/\s]+/\S+$"),
 ]
 ParityItem = Annotated[

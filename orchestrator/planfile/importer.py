@@ -1,7 +1,7 @@
 """A spreadsheet of hosts (CSV) to a plan file for a person to finish.
 
-The rows become the same nodes that a plan file becomes, with the cells' places, and go through the same checks:
-so a bad cell is reported where it stands in the spreadsheet. What that does not say is not guessed but marked.
+The rows become the same nodes that a plan file becomes, with the cells' places, and go through its checks:
+so a bad cell is reported where it stands in the spreadsheet. What is not there is not guessed but marked.
 """
 
 import re

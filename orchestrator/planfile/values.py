@@ -97,7 +97,8 @@ def parse_int(text: Text, low: int, high: int) -> int:
         refuse("number", f"{quoted(text)} is in quotes", "write the number without them")
     if not decimal:
         meant = _number_meant(text)
-        hint = f"write {quoted(meant)}" if meant else f"write a number from {low} to {high}"
+        span = f"a number from {low} to {high}" if low < high else quoted(str(low))
+        hint = f"write {quoted(meant) if meant else span}"
         refuse("number", f"{quoted(text)} is not a plain decimal number", hint)
     number = int(text)
     if not low <= number <= high:
@@ -121,6 +122,8 @@ def parse_bool(text: Text) -> bool:
     """`true` or `false`, unquoted."""
     if text.plain and text in ("true", "false"):
         return text == "true"
+    if text in ("true", "false"):
+        refuse("boolean", f"{quoted(text)} is in quotes", "write it without them")
     meant = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
     hint = f"write {quoted(meant[text.lower()])}" if text.lower() in meant else "write `true` or `false`"
     refuse("boolean", f"{quoted(text)} is neither true nor false", hint)
@@ -195,7 +198,7 @@ def parse_timezone(text: Text) -> str:
     """An IANA time zone name."""
     if text in _zones():
         return str(text)
-    near = nearest(text, _zones())
+    near = nearest(text, _zones(), cutoff=0.75)
     hint = f"did you mean {quoted(near)}?" if near else "write an IANA name such as `Europe/Berlin` or `UTC`"
     refuse("timezone", f"time zone {quoted(text)} is not known", hint)
 
@@ -242,13 +245,13 @@ def parse_interface(text: Text) -> Interface:
     return own
 
 
-def parse_word(pattern: str, code: str, what: str, hint: str) -> Callable[[Text], str]:
-    """Make a reader of text that has one fixed shape."""
+def parse_word(pattern: str, code: str, what: str, hint: str, *, show: bool = True) -> Callable[[Text], str]:
+    """Make a reader of text that has one fixed shape. `show` is off where a secret may stand instead."""
 
     def parse(text: Text) -> str:
         if re.fullmatch(pattern, text):
             return str(text)
-        refuse(code, f"{quoted(text)} is no {what}", hint)
+        refuse(code, f"{quoted(text) if show else 'this'} is no {what}", hint)
 
     return parse
 
@@ -276,8 +279,8 @@ def parse_cron(text: Text) -> str:
     """Five cron fields: minute, hour, day of month, month, weekday."""
     parts = text.split()
     if len(parts) != 5:
-        hint = 'write five: minute hour day month weekday, for example "0 2 * * *"'
-        refuse("schedule", f"{quoted(text)} has {len(parts)} fields", hint)
+        hint = 'write five fields: minute hour day month weekday, for example "0 2 * * *"'
+        refuse("schedule", f"{quoted(text)} is no schedule", hint)
     for part, (name, low, high) in zip(parts, _CRON_FIELDS, strict=True):
         if not all(_cron_range(item, name, low, high) for item in part.split(",")):
             hint = f"write `*`, numbers from {low} to {high}, ranges `a-b`, steps `*/n`"

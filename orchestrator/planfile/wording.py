@@ -18,10 +18,10 @@ def listed(words: Iterable[str]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}" if shown else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Give the known word that was probably meant, or None. Case does not count."""
     by_case = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=cutoff)
     return by_case[found[0]] if found else None
 
 

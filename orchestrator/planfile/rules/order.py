@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from orchestrator.diagnostics import Diagnostic
-from orchestrator.planfile.nodes import problem, warning
+from orchestrator.planfile.nodes import Items, Text, problem, warning
 from orchestrator.planfile.rules.hosts import repeated
 from orchestrator.planfile.rules.view import Document, Host, text, texts
 from orchestrator.planfile.wording import nearest, quoted, suggest
@@ -18,11 +18,15 @@ def waves(document: Document) -> Iterator[Diagnostic]:
         yield problem(
             wave, "wave-twice", f"wave {quoted(wave)} stands in line {first.at.line} too", "keep one"
         )
-    if "waves" not in document.root:
+    if "waves" not in document.root.keys_at:
         yield from _alike(document)
-        return
+    elif isinstance(document.root.get("waves"), Items):
+        yield from _complete(document, listed)
+
+
+def _complete(document: Document, listed: list[Text]) -> Iterator[Diagnostic]:
     used = {_wave(host) for host in document.hosts}
-    for wave in listed:
+    for wave in dict.fromkeys(listed):
         if str(wave) not in used:
             yield warning(
                 wave,
@@ -32,7 +36,7 @@ def waves(document: Document) -> Iterator[Diagnostic]:
             )
     for host in document.hosts:
         own = text(host.node, "wave")
-        if _wave(host) not in listed:
+        if _wave(host) not in listed and (own or "wave" not in host.node.keys_at):
             summary = f"wave {quoted(_wave(host))} is not in `waves`"
             yield problem(
                 own or host.node, "unknown-wave", summary, suggest(_wave(host), listed, none="add it")

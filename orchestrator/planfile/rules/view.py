@@ -41,6 +41,10 @@ def key(parent: Table, name: str) -> Text:
     return Text(name, parent.keys_at[name], path=f"{parent.path}.{name}")
 
 
+def _or_empty(found: Table | None, near: Table) -> Table:
+    return Table(near.at) if found is None else found
+
+
 def _at(parent: Table | None, path: tuple[str, ...]) -> object:
     value: object = parent
     for step in path:
@@ -91,12 +95,12 @@ class Document:
     @cached_property
     def endpoints(self) -> Table:
         """The endpoints' mapping, empty where there is none."""
-        return table(self.root, "endpoints") or Table(self.root.at)
+        return _or_empty(table(self.root, "endpoints"), self.root)
 
     @cached_property
     def networks(self) -> Table:
         """The networks' mapping, empty where there is none."""
-        return table(self.root, "networks") or Table(self.root.at)
+        return _or_empty(table(self.root, "networks"), self.root)
 
     def provider(self, endpoint: str | None) -> str | None:
         """The provider's word of a named endpoint."""
