@@ -17,8 +17,8 @@ class KvmPower:
     def ensure_power(self, ref: MachineRef, state: PowerState, effect: Effect) -> Machine:
         """See the contract. A paused machine is resumed by ON."""
         if state is PowerState.PAUSED:
-            hint = "ask for on or off"
-            raise unsupported("pausing a machine", hint)
+            what = "pausing a machine"
+            raise unsupported(what, "ask for on or off")
         now = self._inventory.machine(ref).power
         if now is not state:
             domain = self._link.domain(ref)

@@ -30,16 +30,31 @@ def room(link: Link, folder: str, needed: int, what: str) -> Finding:
     return Finding(check=check, ok=free >= needed, detail=words)
 
 
-def write_whole(path: Path, make: Callable[[Path], None], what: str, effect: Effect) -> None:
-    """Make a file that must not exist yet: beside its place by `make`, then linked into it, which never
-    overwrites.
+def ensure_file(
+    kind: ObjectKind, path: Path, make: Callable[[Path], None], what: str, effect: Effect
+) -> None:
+    """Make a local file whose name bears our token, unless it is there: beside its place by `make`, then
+    linked into it.
 
-    A half-made one of an earlier attempt (the name bears our token) is made anew.
+    A link never overwrites. What a crash left half-made is made anew. A file that the ledger does not know:
+    CONFLICT.
     """
     part = path.with_name(path.name + ".part")
-    act(effect, f"make {what} {path}", lambda: (part.unlink(missing_ok=True), make(part)))
-    act(effect, f"put {what} in its place: {path}", lambda: os.link(part, path))
-    act(effect, f"remove the second name of {what} {path}", part.unlink)
+    if not path.exists():
+        effect.intend(kind, str(path), what)
+        act(effect, f"make {what} {path}", lambda: _make_anew(part, make))
+        act(effect, f"put {what} in its place: {path}", os.link, part, path)
+    elif not effect.owns(kind, str(path)):
+        message = f"{path} exists, and the ledger of this state does not know it"
+        raise conflict(message, "nothing that exists is overwritten; move it away")
+    if part.exists():
+        act(effect, f"remove the second name of {what} {path}", part.unlink)
+    effect.made(kind, str(path))
+
+
+def _make_anew(part: Path, make: Callable[[Path], None]) -> None:
+    part.unlink(missing_ok=True)
+    make(part)
 
 
 def remove_ours(kind: ObjectKind, path: str, what: str, effect: Effect) -> None:
