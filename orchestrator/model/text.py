@@ -1,15 +1,9 @@
 """Makes foreign text safe to show: names and notes from hypervisors and guests may hold escape sequences.
 Pure."""
 
-import unicodedata
-
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories that steer a terminal or a layout (ESC, bidi overrides, zero width) instead of showing
-something."""
-
 
 def printable(text: str, limit: int = 2000) -> str:
-    """Return `text` on one line with every control, format and unassigned character shown as `\\xNN` or
+    """Return `text` on one line with every character that steers a terminal or a layout shown as `\\xNN` or
     `\\uNNNN`.
 
     Longer than `limit` characters: cut, and marked with an ellipsis.
@@ -19,7 +13,8 @@ def printable(text: str, limit: int = 2000) -> str:
 
 
 def _shown(char: str) -> str:
-    if unicodedata.category(char) not in _HIDDEN:
+    # Not printable: control, format (bidi, zero width), surrogate, unassigned, and every separator but the space.
+    if char.isprintable():
         return char
     code = ord(char)
     if code <= 0xFF:
