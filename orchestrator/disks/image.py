@@ -137,7 +137,11 @@ def _await(process: subprocess.Popen[bytes], socket: Path, path: Path, words: IO
     while time.monotonic() < until:
         if process.poll() is not None:
             why = last_words(words) or f"exit code {process.returncode}"
-            hint = "a running machine holds it: read a snapshot instead" if " lock" in why else ""
+            hint = (
+                "a running machine holds it: read a snapshot instead"
+                if "another process" in why or " lock" in why
+                else ""
+            )
             raise refused(path, f"qemu-nbd cannot open it: {why}", hint)
         try:
             with NbdConnection(socket, _ANSWER_TIMEOUT):

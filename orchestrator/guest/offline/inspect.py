@@ -51,13 +51,12 @@ class _Inspection:
             raise FerryError(message, code="damaged-hive")
         control = self._guarded(lambda: self._control(system_hive), None)
         who = self._identity(software_hive, control)
-        no_set, no_software = "the control set in use cannot be read", "SOFTWARE cannot be read"
-        services = self._section("services", control, facts.services, no_set)
+        services = self._section("services", control, facts.services, "it has no list of services")
         shares = self._section("shares", control, facts.shares, "the Server service is not there")
+        network = self._section("network", control, self._network, "TCP/IP is not there")
         software = self._section(
-            "software", software_hive, lambda k: facts.software(k, who.arch), no_software
+            "software", software_hive, lambda key: facts.software(key, who.arch), "it has no list of programs"
         )
-        network = self._section("network", control, self._network, no_set)
         return ServerFacts(
             origin=Origin.OFFLINE,
             identity=who,
@@ -118,18 +117,17 @@ class _Inspection:
             return None
         return _MACHINES.get(struct.unpack_from("<H", head, at + 4)[0])
 
-    def _section(self, name: str, key: Any, read: Callable[[Any], T | None], missing: str) -> T | None:
-        """Return a section; None with its reason where it is not there or damaged."""
-        why = missing
-        if key is not None:
-            try:
-                found = read(key)
-            except FerryError as fault:
-                found, why = None, fault.message
-            if found is not None:
-                return found
-        self._unknown.append((name, why))
-        return None
+    def _section(self, name: str, key: Any, read: Callable[[Any], T | None], absent: str) -> T | None:
+        """Return a section; None, and its reason, where it or what holds it is not there or damaged."""
+        found: T | None = None
+        why = absent if key is not None else "the part of the registry that holds it cannot be read"
+        try:
+            found = read(key) if key is not None else None
+        except FerryError as fault:
+            why = fault.message
+        if found is None:
+            self._unknown.append((name, why))
+        return found
 
     def _network(self, control: Any) -> NetworkConfig | None:
         hosts: tuple[str, ...] | None = None

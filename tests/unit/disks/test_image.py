@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -131,6 +132,27 @@ def test_root_reads_the_hypervisors_own_images(raw: Path) -> None:
         os.chown(raw, 64055, 64055)
     with open_image(raw, "raw", allowed=[raw.parent]) as disk:
         assert disk.read(0, 16) == raw.read_bytes()[:16]
+
+
+def test_an_image_that_a_running_machine_writes_is_refused(raw: Path) -> None:
+    image, held = raw.with_suffix(".qcow2"), raw.with_name("held")
+    qemu_img("convert", "-f", "raw", "-O", "qcow2", raw, image)
+    command = [
+        "qemu-nbd",
+        "--format=qcow2",
+        "--persistent",
+        f"--socket={held}",
+        f"--pid-file={held}.pid",
+        image,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as writer:
+        try:
+            while writer.poll() is None and not Path(f"{held}.pid").exists():
+                time.sleep(0.01)
+            with pytest.raises(ProviderError, match="read a snapshot instead"):
+                open_image(image, "qcow2", allowed=[raw.parent]).__enter__()
+        finally:
+            writer.terminate()
 
 
 # Hostile images.

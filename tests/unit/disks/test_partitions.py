@@ -66,12 +66,22 @@ def test_an_mbr_efi_partition_counts(tmp_path: Path) -> None:
     assert read(disk(tmp_path, "label: dos\nstart=2048,size=2048,type=ef\n")).has_esp
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One disk of each kind, the MBR one with an extended partition."""
+    rest = {"gpt": ",,L", "dos": ",,E"}
+    return {
+        label: disk(tmp_path_factory.mktemp(label), f"label: {label}\nstart=2048,size=20480\n{rest[label]}\n")
+        for label in rest
+    }
+
+
 @pytest.mark.parametrize("seed", range(30))
-def test_a_damaged_table_ends_and_stays_inside_the_disk(tmp_path: Path, seed: int) -> None:
-    label = "gpt" if seed % 2 else "dos"
-    path = disk(tmp_path, f"label: {label}\nstart=2048,size=20480\n,,{'L' if seed % 2 else 'E'}\n")
+def test_a_damaged_table_ends_and_stays_inside_the_disk(tables: dict[str, Path], seed: int) -> None:
+    path = tables["gpt" if seed % 2 else "dos"]
     chance = random.Random(seed)
     with path.open("r+b") as stream:
+        whole = stream.read(4096)
         for _ in range(20):
             stream.seek(chance.choice([446, 512, 1024]) + chance.randrange(96))
             stream.write(chance.randbytes(1))
@@ -79,3 +89,5 @@ def test_a_damaged_table_ends_and_stays_inside_the_disk(tmp_path: Path, seed: in
         stream.write(b"\x55\xaa")
     for partition in read(path).partitions:
         assert 0 < partition.offset < partition.offset + partition.length <= 64 * MIB
+    with path.open("r+b") as stream:
+        stream.write(whole)

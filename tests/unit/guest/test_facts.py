@@ -1,4 +1,4 @@
-"""The fact functions over registry keys, task files and hosts files: what counts, what is left out, what is hostile."""
+"""The fact functions over keys, tasks and hosts files: what counts, what is left out, what is hostile."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from orchestrator.model.facts import ProductType, StartMode
 
 NT = r"Microsoft\Windows NT\CurrentVersion"
 UNINSTALL = r"Microsoft\Windows\CurrentVersion\Uninstall"
-XP_NAME = r"Control\ComputerName\ComputerName"
+UNSET = "0.0.0.0"  # noqa: S104
+COMPUTER_NAME = r"Control\ComputerName\ComputerName"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,9 @@ def test_identity_of_a_2008_and_of_a_2025(key: Any) -> None:
     software = key(
         {NT: {"CurrentVersion": "6.0", "CurrentBuildNumber": "6003", "CSDVersion": "Service Pack 2"}}
     )
-    control = key({r"Control\ProductOptions": {"ProductType": "LanmanNT"}, XP_NAME: {"ComputerName": "DC1"}})
+    control = key(
+        {r"Control\ProductOptions": {"ProductType": "LanmanNT"}, COMPUTER_NAME: {"ComputerName": "DC1"}}
+    )
     old, odd = facts.identity(software, control)
     assert (old.version, old.build, old.revision, odd) == ("6.0", 6003, None, ())
     assert (old.product_type, old.hostname) == (ProductType.DOMAIN_CONTROLLER, "DC1")
@@ -49,7 +52,7 @@ def test_identity_of_a_2008_and_of_a_2025(key: Any) -> None:
     assert (new.version, new.build, new.revision, new.product_type) == ("10.0", 26100, 2894, None)
 
 
-@pytest.mark.parametrize("value", ["6003x", "", "-6003", "60030000", "６００３"])
+@pytest.mark.parametrize("value", ["6003x", "", "-6003", "60030000", "\uff16\uff10\uff10\uff13"])
 def test_a_build_that_is_no_number_is_unknown(key: Any, value: str) -> None:
     found, _ = facts.identity(key({NT: {"CurrentBuildNumber": value, "CurrentVersion": value}}), None)
     assert (found.build, found.version) == (None, None)
@@ -141,14 +144,14 @@ def test_network(key: Any) -> None:
                 base: {"Hostname": "FILE01", "NV Domain": "branch.example"},
                 rf"{base}\Interfaces\{{B}}": {
                     "EnableDHCP": 0,
-                    "IPAddress": ["198.51.100.21", "0.0.0.0", "nonsense"],
-                    "SubnetMask": ["255.255.255.0", "0.0.0.0", "255.0.0.0"],
+                    "IPAddress": ["198.51.100.21", UNSET, "nonsense"],
+                    "SubnetMask": ["255.255.255.0", UNSET, "255.0.0.0"],
                     "DefaultGateway": ["198.51.100.1"],
                     "NameServer": "198.51.100.2,198.51.100.3 bad",
                 },
                 rf"{base}\Interfaces\{{A}}": {
                     "EnableDHCP": 1,
-                    "IPAddress": ["0.0.0.0"],
+                    "IPAddress": [UNSET],
                     "DhcpIPAddress": "203.0.113.57",
                     "DhcpSubnetMask": "255.255.255.0",
                     "NameServer": "",

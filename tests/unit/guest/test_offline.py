@@ -98,7 +98,7 @@ def test_a_real_client_with_dirty_hives(make_disk: Any, real_hive: Callable[[str
     assert is_server_2008_sp2(found.identity).yes is False
     assert "SYSTEM: it was in use; 24 log entries replayed" in found.warnings
     assert "SOFTWARE is missing" in found.warnings
-    assert ("software", "SOFTWARE cannot be read") in found.unknown
+    assert ("software", "the part of the registry that holds it cannot be read") in found.unknown
     assert len(found.services or ()) > 300
 
 
@@ -119,9 +119,30 @@ def test_unknown_is_kept_apart_from_none(make_disk: Any, hives: dict[str, bytes]
     assert found.shares == ()
     assert (found.network, found.tasks) == (None, None)
     assert dict(found.unknown) == {
-        "network": "the control set in use cannot be read",
+        "network": "TCP/IP is not there",
         "tasks": "there is no Tasks folder",
     }
+
+
+def test_the_kernel_file_tells_the_architecture(
+    make_disk: Any, make_hive: Any, hives: dict[str, bytes]
+) -> None:
+    environment = {r"ControlSet001\Control\Session Manager\Environment": {"PROCESSOR_ARCHITECTURE": "AMD64"}}
+    kernel = (
+        b"MZ"
+        + bytes(58)
+        + (64).to_bytes(4, "little")
+        + b"PE\0\0"
+        + (0x14C).to_bytes(2, "little")
+        + bytes(200)
+    )
+    files = hives | {
+        f"{CONFIG}/SYSTEM": make_hive(SYSTEM | environment),
+        "Windows/System32/ntoskrnl.exe": kernel,
+    }
+    found = collect_offline([make_disk(files)])
+    assert found.identity.arch == "x86"
+    assert "kernel file is x86" in found.warnings[0]
 
 
 def test_bad_tasks_are_told_and_the_others_read(make_disk: Any, hives: dict[str, bytes]) -> None:
@@ -152,7 +173,7 @@ def test_two_installations_are_refused_and_named(make_disk: Any, hives: dict[str
 
 def test_no_installation_says_what_was_seen(make_disk: Any, memory_disk: Any) -> None:
     locked = memory_disk(b"\xeb\x58\x90-FVE-FS-" + bytes(8181))
-    with pytest.raises(FerryError, match="BitLocker.*NTFS without Windows") as caught:
+    with pytest.raises(FerryError, match=r"BitLocker.*NTFS without Windows") as caught:
         collect_offline([locked, make_disk({"x": b"x"})])
     assert caught.value.code == "no-single-system"
     with pytest.raises(FerryError, match="no Windows installation"):
