@@ -15,7 +15,7 @@ from orchestrator.model.network import (
 )
 from providers.simulated.inventory import to_machine, to_nic
 from providers.simulated.netrules import filter_name, findings, isolated_attachment
-from providers.simulated.networks import SimNetworks
+from providers.simulated.networks import NETWORKING, SimNetworks
 from providers.simulated.preflight import MODE_CAPABILITY
 from providers.simulated.site import conflict, find
 from providers.simulated.world import Attachment, SimFilter, SimMachine, SimNic
@@ -29,6 +29,7 @@ class SimIsolation(SimNetworks):
 
     def capture(self, ref: MachineRef) -> tuple[NicCapture, ...]:
         """Read every card's configuration for the way back."""
+        self._site.need_any(NETWORKING, "isolation")
         machine = find(self._site.read("isolation.capture", ref), ref)
         return tuple(
             NicCapture(key=nic.mac, nic=to_nic(nic), restore=nic.model_dump_json()) for nic in machine.nics
@@ -94,6 +95,7 @@ class SimIsolation(SimNetworks):
 
     def ensure_released(self, ref: MachineRef, captures: Sequence[NicCapture], effect: Effect) -> Machine:
         """Plug every card back, then remove the filter that was made for this machine."""
+        self._site.need_any(NETWORKING, "isolation")
         machine = find(self._site.read("isolation.look", ref), ref)
         former = {capture.key: SimNic.model_validate_json(capture.restore) for capture in captures}
         for mac in former:

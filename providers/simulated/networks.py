@@ -10,8 +10,11 @@ from orchestrator.contract.provider import Capability, Effect, ObjectKind
 from orchestrator.model.network import IsolationMode, Network, NetworkSpec
 from providers.simulated.inventory import to_network
 from providers.simulated.netrules import misfits
+from providers.simulated.preflight import MODE_CAPABILITY
 from providers.simulated.site import Site, conflict
 from providers.simulated.world import Centre, SimNetwork
+
+NETWORKING = frozenset(MODE_CAPABILITY.values()) | {Capability.CREATE_NETWORK}
 
 
 class SimNetworks:
@@ -22,6 +25,7 @@ class SimNetworks:
 
     def ensure_network(self, spec: NetworkSpec, effect: Effect) -> Network:
         """Return the network; create it if the spec says so."""
+        self._site.need_any(NETWORKING, "isolation")
         if self._site.read("isolation.look").networks.get(spec.name) is None:
             self._create(spec, effect)
         network = self._fitting(spec)

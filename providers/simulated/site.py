@@ -37,6 +37,12 @@ class Site:
             message = f"{capability} (endpoint {self.endpoint})"
             raise unsupported(message, instead)
 
+    def need_any(self, capabilities: frozenset[Capability], role: str) -> None:
+        """Raise UNSUPPORTED when the role has none of its capabilities."""
+        if not capabilities & self.capabilities:
+            what = f"{role} (endpoint {self.endpoint})"
+            raise unsupported(what)
+
     def read(self, operation: str, ref: MachineRef | None = None) -> Centre:
         """Return the state for a read. Raises TRANSIENT while the endpoint is down."""
         fault = self._enter(operation, ref, reading=True)

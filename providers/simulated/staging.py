@@ -23,6 +23,8 @@ from providers.simulated.site import Site, conflict, find, short
 from providers.simulated.store import mac_of
 from providers.simulated.world import Attachment, Centre, FileMove, SimDisk, SimImage, SimMachine, SimNic
 
+STAGING = frozenset(COPY_CAPABILITY.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -126,6 +128,7 @@ class SimStaging:
 
     def customized(self, staged: StagedTarget, computer_name: str) -> bool | None:
         """Compare the name that the guest gives."""
+        self._site.need_any(STAGING, "staging")
         centre = self._site.read("staging.customized", _ref(staged))
         machine = find(centre, _ref(staged))
         if machine.power is not PowerState.ON or machine.guest is None:
@@ -134,6 +137,7 @@ class SimStaging:
 
     def ensure_medium_removed(self, staged: StagedTarget, effect: Effect) -> None:
         """Eject and delete the medium, also where only the file was made."""
+        self._site.need_any(STAGING, "staging")
         machine = self._site.read("staging.look", _ref(staged)).machines.get(staged.id)
         media = {path for path in (staged.medium, machine.medium if machine else None) if path}
         for path in sorted(media | set(self._half_made(staged))):
@@ -158,11 +162,13 @@ class SimStaging:
 
     def fingerprint(self, staged: StagedTarget) -> str | None:
         """Return the definition's fingerprint now."""
+        self._site.need_any(STAGING, "staging")
         machine = self._site.read("staging.fingerprint", _ref(staged)).machines.get(staged.id)
         return fingerprint_of(machine) if machine is not None else None
 
     def ensure_target_removed(self, staged: StagedTarget, effect: Effect, *, keep_disks: bool) -> None:
         """Stop and remove the machine and its medium; the disks too unless they are to be kept."""
+        self._site.need_any(STAGING, "staging")
         machine = self._site.read("staging.look", _ref(staged)).machines.get(staged.id)
         if machine is not None:
             self._refuse_foreign(machine, staged, effect)

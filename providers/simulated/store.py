@@ -78,8 +78,8 @@ class World:
         `note` goes to the log. Raises ImpossibleState when the result cannot be.
         """
         with self._locked():
-            self._load_shared()
             centre = Centre.model_validate_json(self.path.read_bytes())
+            self._finish(centre)
             yield centre
             if reasons := impossibilities(centre):
                 raise ImpossibleState(reasons)

@@ -30,10 +30,13 @@ from orchestrator.contract.conformance.disksource import TestDiskSource  # noqa:
 from orchestrator.contract.conformance.errors import TestErrors  # noqa: E402
 from orchestrator.contract.conformance.fixtures import adapter, ledger, reader  # noqa: E402
 from orchestrator.contract.conformance.inventory import TestInventory  # noqa: E402
-from orchestrator.contract.conformance.isolation import TestIsolation, TestNetworks  # noqa: E402
+from orchestrator.contract.conformance.isolation import TestIsolation  # noqa: E402
+from orchestrator.contract.conformance.networks import TestNetworks  # noqa: E402
 from orchestrator.contract.conformance.power import TestPower  # noqa: E402
-from orchestrator.contract.conformance.snapshots import TestSnapshotRemoval, TestSnapshots  # noqa: E402
-from orchestrator.contract.conformance.staging import TestStaging, TestStagingRemoval  # noqa: E402
+from orchestrator.contract.conformance.snapshot_removal import TestSnapshotRemoval  # noqa: E402
+from orchestrator.contract.conformance.snapshots import TestSnapshots  # noqa: E402
+from orchestrator.contract.conformance.staging import TestStaging  # noqa: E402
+from orchestrator.contract.conformance.staging_removal import TestStagingRemoval  # noqa: E402
 
 __all__ = [
     "TestCapabilities",

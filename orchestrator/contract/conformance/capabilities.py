@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.contract.conformance.probes import PROBES
+from orchestrator.contract.conformance.probes import PROBES, calls_of_empty_roles
 from orchestrator.contract.conformance.rig import Rig
 from orchestrator.contract.conformance.support import picture, refused
 from orchestrator.contract.errors import ErrorKind, ProviderError
@@ -28,6 +28,11 @@ class TestCapabilities:
         assert {kind: after[kind] for kind in before} == before
         assert isinstance(disks, frozenset)
         assert disks <= rig.objects(ObjectKind.DISK)  # the probe's own machine has a disk too
+
+    def test_role_without_any_capability_refuses_every_call(self, adapter: Adapter, rig: Rig) -> None:
+        for call in calls_of_empty_roles(adapter, rig):
+            with refused(ErrorKind.UNSUPPORTED):
+                call()
 
     def test_no_capability_is_without_a_probe(self) -> None:
         assert set(PROBES) == set(Capability)

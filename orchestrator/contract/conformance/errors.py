@@ -25,6 +25,7 @@ def _calls(adapter: Adapter, ref: MachineRef) -> dict[Capability, Callable[[], o
         Capability.ISOLATE_UNPLUGGED: lambda: adapter.isolation.ensure_isolated(
             ref, UNPLUGGED, (), effect("x")
         ),
+        Capability.ISOLATE_SEALED: lambda: adapter.isolation.capture(ref),
         Capability.DISK_SOURCE: lambda: adapter.disks.open_frozen(ref, "x").__enter__(),
     }
 
@@ -41,8 +42,6 @@ class TestErrors:
             if supported(capability, adapter, rig):
                 with refused(ErrorKind.NOT_FOUND):
                     call()
-        with refused(ErrorKind.NOT_FOUND):
-            adapter.isolation.capture(ref)
 
     def test_machine_of_the_same_name_is_not_taken_for_the_one_that_is_gone(
         self, adapter: Adapter, rig: Rig

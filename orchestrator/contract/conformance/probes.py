@@ -11,9 +11,13 @@ from orchestrator.contract.provider import Adapter, Capability
 from orchestrator.model.machine import Claim, Consistency, MachineRef, PowerState
 from orchestrator.model.network import IsolationMode, IsolationSpec, NetworkSpec
 from orchestrator.model.secret import SecretRef
-from orchestrator.model.target import CopyMode, TargetSpec
+from orchestrator.model.target import CopyMode, StagedTarget, TargetSpec
 
 Probe = Callable[[Adapter, Rig], object]
+
+Call = Callable[[], object]
+
+CLAIM = Claim(run="probe", digest="0", state_id="probe")
 
 TOKEN = "ferry.probe.host.step"
 
@@ -63,14 +67,66 @@ def _open_frozen(adapter: Adapter, rig: Rig) -> None:
         pass
 
 
+def _role_calls(adapter: Adapter, rig: Rig) -> dict[str, list[Call]]:
+    """For each role, calls of no single capability; all are refused where the role has none."""
+    ref, hand, network = _machine(rig), _effect(), NetworkSpec(name=rig.name("probe"))
+    spec = IsolationSpec(mode=IsolationMode.UNPLUGGED)
+    staged = StagedTarget(
+        endpoint=ref.endpoint, id=ref.id, name=ref.name, token=TOKEN, fingerprint="", disks=(), medium=None
+    )
+    return {
+        "claims": [
+            lambda: adapter.claims.ensure_released(ref, CLAIM, hand),
+            lambda: adapter.claims.break_claim(ref, CLAIM, hand),
+        ],
+        "isolation": [
+            lambda: adapter.isolation.ensure_network(network, hand),
+            lambda: adapter.isolation.ensure_network_removed(network, hand),
+            lambda: adapter.isolation.capture(ref),
+            lambda: adapter.isolation.verify(ref, spec),
+            lambda: adapter.isolation.ensure_released(ref, (), hand),
+        ],
+        "staging": [
+            lambda: adapter.staging.customized(staged, "PROBE"),
+            lambda: adapter.staging.ensure_medium_removed(staged, hand),
+            lambda: adapter.staging.fingerprint(staged),
+            lambda: adapter.staging.ensure_target_removed(staged, hand, keep_disks=True),
+        ],
+    }
+
+
+def calls_of_empty_roles(adapter: Adapter, rig: Rig) -> list[Call]:
+    """Return the calls of every role that has no declared capability."""
+    calls = _role_calls(adapter, rig)
+    return [
+        call
+        for role, capabilities in ROLES.items()
+        if not capabilities & adapter.capabilities
+        for call in calls[role]
+    ]
+
+
+ROLES: Mapping[str, frozenset[Capability]] = {
+    "claims": frozenset({Capability.CLAIMS}),
+    "isolation": frozenset(
+        {
+            Capability.ISOLATE_UNPLUGGED,
+            Capability.ISOLATE_SEALED,
+            Capability.ISOLATE_FILTERED,
+            Capability.CREATE_NETWORK,
+        }
+    ),
+    "staging": frozenset({Capability.STAGE_OVERLAY, Capability.STAGE_FULL}),
+}
+"""Capabilities that give a role its calls."""
+
+
 PROBES: Mapping[Capability, Probe] = {
     Capability.INVENTORY: lambda adapter, rig: adapter.inventory.machines(),
     Capability.POWER: lambda adapter, rig: adapter.power.ensure_power(
         _machine(rig), PowerState.ON, _effect()
     ),
-    Capability.CLAIMS: lambda adapter, rig: adapter.claims.ensure_claim(
-        _machine(rig), Claim(run="probe", digest="0", state_id="probe"), _effect()
-    ),
+    Capability.CLAIMS: lambda adapter, rig: adapter.claims.ensure_claim(_machine(rig), CLAIM, _effect()),
     Capability.SNAPSHOT_CRASH: _snapshot(Consistency.CRASH),
     Capability.SNAPSHOT_OFFLINE: _snapshot(Consistency.OFFLINE),
     Capability.SNAPSHOT_FILESYSTEM: _snapshot(Consistency.FILESYSTEM),

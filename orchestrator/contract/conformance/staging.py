@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
-from orchestrator.contract.conformance.isolation import network_spec
+from orchestrator.contract.conformance.networks import network_spec
 from orchestrator.contract.conformance.rig import BLOCK, Rig
 from orchestrator.contract.conformance.support import (
     PASSWORD,
@@ -20,7 +20,6 @@ from orchestrator.contract.conformance.support import (
     picture,
     refused,
     supported,
-    token,
 )
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, Capability, ObjectKind
@@ -32,7 +31,8 @@ CAPABILITIES = {CopyMode.OVERLAY: Capability.STAGE_OVERLAY, CopyMode.FULL: Capab
 OURS = (ObjectKind.VM, ObjectKind.DISK, ObjectKind.MEDIUM)
 
 
-def _spec(adapter: Adapter, rig: Rig, copy_mode: CopyMode) -> TargetSpec:
+def target_spec(adapter: Adapter, rig: Rig, copy_mode: CopyMode) -> TargetSpec:
+    """Return the spec of a target on a staging network of its own."""
     network = network_spec(rig, None)
     adapter.isolation.ensure_network(network, effect("network"))
     return TargetSpec(
@@ -49,18 +49,20 @@ def _spec(adapter: Adapter, rig: Rig, copy_mode: CopyMode) -> TargetSpec:
     )
 
 
-def _specs(adapter: Adapter, rig: Rig) -> Iterator[TargetSpec]:
+def specs(adapter: Adapter, rig: Rig) -> Iterator[TargetSpec]:
     """Yield one spec for each declared copy mode; assert UNSUPPORTED for the others."""
     for mode, capability in CAPABILITIES.items():
         if supported(capability, adapter, rig):
-            yield _spec(adapter, rig, mode)
+            yield target_spec(adapter, rig, mode)
 
 
-def _ref(staged: StagedTarget) -> MachineRef:
+def target_ref(staged: StagedTarget) -> MachineRef:
+    """Return how the target is addressed as a machine."""
     return MachineRef(endpoint=staged.endpoint, id=staged.id, name=staged.name)
 
 
-def _ours(rig: Rig) -> dict[ObjectKind, frozenset[str]]:
+def listed_now(rig: Rig) -> dict[ObjectKind, frozenset[str]]:
+    """Return what the hypervisor lists of the kinds that staging makes."""
     return {kind: rig.objects(kind) for kind in OURS}
 
 
@@ -76,10 +78,10 @@ class TestStaging:
     """ensure_target, customized, fingerprint."""
 
     def test_target_is_as_specified_and_off(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             staged = adapter.staging.ensure_target(spec, effect("stage"))
-            machine = observe(adapter, _ref(staged))
-            assert machine.ref == _ref(staged)
+            machine = observe(adapter, target_ref(staged))
+            assert machine.ref == target_ref(staged)
             assert (machine.ref.name, machine.power) == (spec.vm, PowerState.OFF)
             assert (machine.cpus, machine.memory_bytes) == (spec.cpus, spec.memory_bytes)
             assert [nic.network.partition(":")[2] for nic in machine.nics] == [spec.network.name]
@@ -87,31 +89,31 @@ class TestStaging:
             assert any(rig.golden_read(0, BLOCK))
 
     def test_identity_and_address_are_new(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             others = adapter.inventory.machines()
             staged = adapter.staging.ensure_target(spec, effect("stage"))
-            machine = observe(adapter, _ref(staged))
+            machine = observe(adapter, target_ref(staged))
             assert staged.id not in {other.ref.id for other in others}
             assert not {n.key for n in machine.nics} & {n.key for other in others for n in other.nics}
 
     def test_golden_image_is_never_written(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             golden = rig.golden_read(0, BLOCK)
             staged = adapter.staging.ensure_target(spec, effect("stage"))
-            rig.fill(_ref(staged), 0, 0, BLOCK, 0x77)
+            rig.fill(target_ref(staged), 0, 0, BLOCK, 0x77)
             assert rig.golden_read(0, BLOCK) == golden
 
     def test_repeat_finds_its_own_and_changes_nothing(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             first = effect("stage")
             staged = adapter.staging.ensure_target(spec, first)
-            before, repeat = picture(rig, _ref(staged)), again(first)
+            before, repeat = picture(rig, target_ref(staged)), again(first)
             assert adapter.staging.ensure_target(spec, repeat) == staged
-            assert picture(rig, _ref(staged)) == before
+            assert picture(rig, target_ref(staged)) == before
             assert repeat.mutations == 0
 
     def test_machine_of_that_name_is_left_alone(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             taken = rig.make_machine(spec.vm)
             before = picture(rig, taken)
             assert any(not finding.ok for finding in adapter.preflight.staging(spec))
@@ -120,13 +122,13 @@ class TestStaging:
             assert picture(rig, taken) == before
 
     def test_preflight_finds_nothing_against_a_sound_spec(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             found = adapter.preflight.staging(spec)
             assert found
             assert [finding for finding in found if not finding.ok] == []
 
     def test_missing_image_is_refused_and_nothing_made(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             wrong, before = spec.model_copy(update={"image": rig.name("none")}), picture(rig)
             assert any(not finding.ok for finding in adapter.preflight.staging(wrong))
             with refused(ErrorKind.NOT_FOUND):
@@ -134,37 +136,37 @@ class TestStaging:
             assert picture(rig) == before
 
     def test_password_is_nowhere_but_in_the_medium(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             hand = effect("stage")
             staged = adapter.staging.ensure_target(spec, hand)
             with refused(ErrorKind.CONFLICT) as errors:
                 adapter.staging.ensure_target(spec, effect("stage"))
             texts = [
-                rig.describe(_ref(staged)),
+                rig.describe(target_ref(staged)),
                 repr(staged),
                 repr(hand),
-                repr(observe(adapter, _ref(staged))),
+                repr(observe(adapter, target_ref(staged))),
             ]
             for text in (*texts, *rig.texts(), repr(errors), str(errors[0])):
                 assert PASSWORD not in text
 
     def test_guest_that_does_not_run_confirms_nothing(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             staged = adapter.staging.ensure_target(spec, effect("stage"))
             assert adapter.staging.customized(staged, spec.computer_name) is None
 
     def test_fingerprint_changes_with_the_definition_only(
         self, adapter: Adapter, rig: Rig, ledger: Ledger
     ) -> None:
-        for spec in _specs(adapter, rig):
+        for spec in specs(adapter, rig):
             staged = adapter.staging.ensure_target(spec, effect("stage", ledger))
             assert adapter.staging.fingerprint(staged) == staged.fingerprint
             for running in (True, False):
-                rig.set_running(_ref(staged), running)
+                rig.set_running(target_ref(staged), running)
                 assert adapter.staging.fingerprint(staged) == staged.fingerprint
             adapter.staging.ensure_medium_removed(staged, effect("eject", ledger))
             assert adapter.staging.fingerprint(staged) == staged.fingerprint
-            rig.redefine(_ref(staged))
+            rig.redefine(target_ref(staged))
             assert adapter.staging.fingerprint(staged) not in (None, staged.fingerprint)
 
     def test_ends_the_same_after_a_crash_or_a_lost_lease(self, adapter: Adapter, rig: Rig) -> None:
@@ -173,8 +175,8 @@ class TestStaging:
                 continue
 
             def setup(mode: CopyMode = mode) -> Case:
-                spec = _spec(adapter, rig, mode)
-                return Case(spec, _ours(rig))
+                spec = target_spec(adapter, rig, mode)
+                return Case(spec, listed_now(rig))
 
             def act(case: Case, hand: RecordingEffect) -> StagedTarget:
                 return adapter.staging.ensure_target(case.spec, hand)
@@ -183,134 +185,10 @@ class TestStaging:
                 assert {kind: len(rig.objects(kind) - case.listed[kind]) for kind in OURS} == dict.fromkeys(
                     OURS, 1
                 )
-                assert rig.read(_ref(staged), 0, 0, BLOCK) == rig.golden_read(0, BLOCK)
+                assert rig.read(target_ref(staged), 0, 0, BLOCK) == rig.golden_read(0, BLOCK)
                 assert not ledger.intended
                 adapter.staging.ensure_target_removed(staged, effect("undo", ledger), keep_disks=False)
-                assert _ours(rig) == case.listed
-                assert not any(ledger.left(kind) for kind in OURS)
-
-            at_every_crash(setup, act, check)
-            at_every_lost_lease(rig, setup, act, check)
-
-
-class TestStagingRemoval:
-    """ensure_medium_removed, ensure_target_removed."""
-
-    def test_medium_is_gone_and_the_target_stays(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
-        for spec in _specs(adapter, rig):
-            media = rig.objects(ObjectKind.MEDIUM)
-            staged = adapter.staging.ensure_target(spec, effect("stage", ledger))
-            assert staged.medium is not None
-            assert len(rig.objects(ObjectKind.MEDIUM) - media) == 1
-            rig.set_running(_ref(staged), True)
-            undo = effect("eject", ledger)
-            adapter.staging.ensure_medium_removed(staged, undo)
-            repeat = again(undo)
-            adapter.staging.ensure_medium_removed(staged, repeat)
-            assert repeat.mutations == 0
-            assert rig.objects(ObjectKind.MEDIUM) == media
-            assert staged.medium not in rig.describe(_ref(staged))
-            assert ledger.left(ObjectKind.MEDIUM) == frozenset()
-            assert rig.is_running(_ref(staged))
-
-    def test_medium_of_a_half_made_target_is_removed(self, adapter: Adapter, rig: Rig) -> None:
-        for mode, capability in CAPABILITIES.items():
-            if not supported(capability, adapter, rig):
-                continue
-            media = rig.objects(ObjectKind.MEDIUM)
-
-            def setup(mode: CopyMode = mode) -> TargetSpec:
-                return _spec(adapter, rig, mode)
-
-            def act(spec: TargetSpec, hand: RecordingEffect) -> StagedTarget | None:
-                if hand.crash_at is not None:
-                    return adapter.staging.ensure_target(spec, hand)
-                for medium in sorted(hand.ledger.left(ObjectKind.MEDIUM)):
-                    half = StagedTarget(
-                        endpoint=spec.endpoint,
-                        id="00000000-0000-0000-0000-000000000000",
-                        name=spec.vm,
-                        token=hand.token,
-                        fingerprint="",
-                        disks=(),
-                        medium=medium,
-                    )
-                    adapter.staging.ensure_medium_removed(half, hand)
-                return None
-
-            def check(
-                spec: TargetSpec, staged: StagedTarget | None, ledger: Ledger, media: frozenset[str] = media
-            ) -> None:
-                if staged is None:
-                    assert rig.objects(ObjectKind.MEDIUM) == media
-                    assert ledger.left(ObjectKind.MEDIUM) == frozenset()
-
-            at_every_crash(setup, act, check)
-
-    def test_running_target_is_removed_with_all_that_was_made(
-        self, adapter: Adapter, rig: Rig, ledger: Ledger
-    ) -> None:
-        for spec in _specs(adapter, rig):
-            listed = _ours(rig)
-            staged = adapter.staging.ensure_target(spec, effect("stage", ledger))
-            rig.set_running(_ref(staged), True)
-            undo = effect("undo", ledger)
-            for hand in (undo, again(undo)):
-                adapter.staging.ensure_target_removed(staged, hand, keep_disks=False)
-            assert _ours(rig) == listed
-            assert adapter.staging.fingerprint(staged) is None
-            assert not any(ledger.left(kind) for kind in OURS)
-
-    def test_kept_disks_stay_and_are_not_overwritten_later(
-        self, adapter: Adapter, rig: Rig, ledger: Ledger
-    ) -> None:
-        for spec in _specs(adapter, rig):
-            listed = _ours(rig)
-            staged = adapter.staging.ensure_target(spec, effect("stage", ledger))
-            adapter.staging.ensure_target_removed(staged, effect("undo", ledger), keep_disks=True)
-            kept = rig.objects(ObjectKind.DISK) - listed[ObjectKind.DISK]
-            assert len(kept) == 1
-            assert rig.objects(ObjectKind.VM) == listed[ObjectKind.VM]
-            assert rig.objects(ObjectKind.MEDIUM) == listed[ObjectKind.MEDIUM]
-            assert ledger.left(ObjectKind.DISK)
-            second = adapter.staging.ensure_target(spec, effect("stage", ledger))
-            assert not set(second.disks) & set(staged.disks)
-            assert kept <= rig.objects(ObjectKind.DISK)
-
-    def test_target_that_the_ledger_does_not_know_stays(self, adapter: Adapter, rig: Rig) -> None:
-        for spec in _specs(adapter, rig):
-            staged = adapter.staging.ensure_target(spec, effect("stage"))
-            before = picture(rig, _ref(staged))
-            with refused(ErrorKind.CONFLICT, ErrorKind.DENIED):
-                adapter.staging.ensure_target_removed(staged, effect("undo"), keep_disks=False)
-            assert picture(rig, _ref(staged)) == before
-
-    def test_machine_that_bears_another_token_stays(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
-        for spec in _specs(adapter, rig):
-            staged = adapter.staging.ensure_target(spec, effect("stage", ledger))
-            before = picture(rig, _ref(staged))
-            stranger = staged.model_copy(update={"token": token("stage")})
-            with refused(ErrorKind.CONFLICT, ErrorKind.DENIED):
-                adapter.staging.ensure_target_removed(stranger, effect("undo", ledger), keep_disks=False)
-            assert picture(rig, _ref(staged)) == before
-
-    def test_ends_the_same_after_a_crash_or_a_lost_lease(self, adapter: Adapter, rig: Rig) -> None:
-        for mode, capability in CAPABILITIES.items():
-            if not supported(capability, adapter, rig):
-                continue
-            staged: dict[str, StagedTarget] = {}
-
-            def setup(mode: CopyMode = mode) -> Case:
-                return Case(_spec(adapter, rig, mode), _ours(rig))
-
-            def act(case: Case, hand: RecordingEffect, staged: dict[str, StagedTarget] = staged) -> None:
-                if case.spec.vm not in staged:
-                    made = adapter.staging.ensure_target(case.spec, effect("stage", hand.ledger))
-                    staged[case.spec.vm] = made
-                adapter.staging.ensure_target_removed(staged[case.spec.vm], hand, keep_disks=False)
-
-            def check(case: Case, result: None, ledger: Ledger) -> None:
-                assert _ours(rig) == case.listed
+                assert listed_now(rig) == case.listed
                 assert not any(ledger.left(kind) for kind in OURS)
 
             at_every_crash(setup, act, check)
