@@ -544,6 +544,28 @@ def test_a_failed_build_leaves_the_old_image_and_nothing_half_made(
     assert images.is_current("app02", out)
 
 
+def test_a_build_stopped_before_its_stamp_leaves_no_false_stamp(
+    own_recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    images.build("app02", out)
+    changed = own_recipes / "servers" / "app02" / "DEFAULT.reg"
+    changed.write_text("; changed\n")
+    real = Path.replace
+
+    def stop(self: Path, target: Path) -> Path:
+        if target.name.endswith(".recipe.json"):
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        images.build("app02", out)
+    changed.unlink()
+    assert not images.is_current("app02", out), "the image is of the other recipe"
+    assert [path.name for path in out.iterdir()] == ["app02.qcow2"]
+
+
 def test_missing_programs_are_named_with_their_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

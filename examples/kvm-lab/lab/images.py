@@ -71,11 +71,16 @@ def build(name: str, out: Path) -> Path:
         return image
     programs.require()
     out.mkdir(parents=True, exist_ok=True)
+    wanted, digest = recipe.load(name), recipe_digest(name)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as scratch:
-        built = _assemble(recipe.load(name), Path(scratch))
+        built = _assemble(wanted, Path(scratch))
+        stamp = Path(scratch) / "stamp.json"
+        content = {"name": name, "about": wanted.about, "recipe": digest}
+        stamp.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        # In this order: stopped in between, it leaves an image without a stamp, never one with a false one.
         _stamp_path(name, out).unlink(missing_ok=True)
         built.replace(image)
-    _write_stamp(name, out)
+        stamp.replace(_stamp_path(name, out))
     return image
 
 
@@ -161,12 +166,3 @@ def _filetime(time: datetime) -> int:
 
 def _stamp_path(name: str, out: Path) -> Path:
     return out / f"{name}.recipe.json"
-
-
-def _write_stamp(name: str, out: Path) -> None:
-    stamp = _stamp_path(name, out)
-    beside = stamp.with_name(f".{stamp.name}.new")
-    wanted = recipe.load(name)
-    content = {"name": name, "about": wanted.about, "recipe": recipe_digest(name)}
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    beside.replace(stamp)
