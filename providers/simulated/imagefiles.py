@@ -27,10 +27,8 @@ def leftovers(target: Path) -> list[str]:
 
 
 def copy_sparse(source: Path, target: Path) -> None:
-    """Copy, holes kept:
-
-    written beside and renamed, so that `target` is whole or not there. An existing target is replaced.
-    """
+    """Copy, holes kept: written beside and renamed, so that `target` is whole or not there. An existing
+    target is replaced."""
     beside = unfinished(target)
     with source.open("rb") as reading, beside.open("wb") as writing:
         size = os.fstat(reading.fileno()).st_size

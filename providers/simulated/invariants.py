@@ -58,10 +58,8 @@ def _doubles(what: str, values: Iterator[str]) -> Iterator[str]:
 
 
 def _written(centre: Centre) -> Iterator[str]:
-    """Every image that somebody writes:
-
-    the top of each chain that is not declared shared, and each golden image once.
-    """
+    """Every image that somebody writes: the top of each chain that is not declared shared, and each golden
+    image once."""
     yield from (image.path for image in centre.images.values())
     for machine in centre.machines.values():
         yield from (d.chain[0] for d in machine.disks if d.chain and not (d.shared or d.cdrom or d.read_only))

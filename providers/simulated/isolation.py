@@ -5,6 +5,7 @@ Each card's live and persistent side is a change of its own, as in libvirt.
 
 from collections.abc import Sequence
 
+from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.machine import Machine, MachineRef
 from orchestrator.model.network import (
@@ -97,7 +98,7 @@ class SimIsolation(SimNetworks):
         """Plug every card back, then remove the filter that was made for this machine."""
         self._site.need_any(NETWORKING, "isolation")
         machine = find(self._site.read("isolation.look", ref), ref)
-        former = {capture.key: SimNic.model_validate_json(capture.restore) for capture in captures}
+        former = {capture.key: _former(capture) for capture in captures}
         for mac in former:
             _card(machine, mac)
         for mac, nic in former.items():
@@ -113,6 +114,14 @@ class SimIsolation(SimNetworks):
             with self._site.change("isolation.remove_filter", effect, f"remove filter {name}", ref) as centre:
                 centre.filters.pop(name, None)
         effect.removed(ObjectKind.FILTER, name)
+
+
+def _former(capture: NicCapture) -> SimNic:
+    try:
+        return SimNic.model_validate_json(capture.restore)
+    except ValueError as error:
+        message = f"what was captured of card {capture.key} cannot be read"
+        raise ProviderError(ErrorKind.PERMANENT, message, hint="plug it back by hand") from error
 
 
 def _sides(nic: SimNic) -> Sides:

@@ -1,7 +1,5 @@
-"""Networks of the simulated centre:
-
-found, created, removed; one that does not fit is refused, never changed.
-"""
+"""Networks of the simulated centre: found, created, removed; one that does not fit is refused, never
+changed."""
 
 import uuid
 

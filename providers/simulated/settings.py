@@ -1,7 +1,5 @@
-"""The endpoint's settings:
-
-`world` (path of the centre's file), `latency_ms` (per call), `without` (capabilities not to declare).
-"""
+"""The endpoint's settings: `world` (path of the centre's file), `latency_ms` (per call), `without`
+(capabilities not to declare)."""
 
 import difflib
 from collections.abc import Iterator

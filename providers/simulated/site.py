@@ -106,7 +106,8 @@ class Site:
             raise ProviderError(ErrorKind.PERMANENT, message, sdk_code="SIM-STATE") from error
         except FileNotFoundError as error:
             message = f"{error.filename} is not there"
-            raise ProviderError(ErrorKind.NOT_FOUND, message, hint="check the endpoint's `world`") from error
+            hint = "check the endpoint's `world`" if str(error.filename) == str(self.world.path) else ""
+            raise ProviderError(ErrorKind.NOT_FOUND, message, hint=hint) from error
         except OSError as error:
             message = f"{error.filename or self.world.path}: {error.strerror}"
             raise ProviderError(ErrorKind.PERMANENT, message, sdk_code=str(error.errno)) from error

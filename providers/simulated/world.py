@@ -129,10 +129,8 @@ class SimNetwork(Item):
 
 
 class SimFilter(Item):
-    """A packet filter for one machine:
-
-    ARP, these flows and their replies pass; all else, IPv6 included, is dropped.
-    """
+    """A packet filter for one machine: ARP, these flows and their replies pass; all else, IPv6 included,
+    is dropped."""
 
     name: str
     machine: str
@@ -187,10 +185,8 @@ class FaultRule(Item):
 
 
 class FileMove(Item):
-    """A file operation to finish after the state has been written:
-
-    rename, or delete where `target` is None.
-    """
+    """A file operation to finish after the state has been written: rename, or delete where `target` is
+    None."""
 
     source: str
     target: str | None

@@ -1,7 +1,5 @@
-"""The shared suite notices wrong adapters:
-
-each mutant breaks one rule, and the tests named beside it fail because of that.
-"""
+"""The shared suite notices wrong adapters: each mutant breaks one rule, and the tests named beside it fail
+because of that."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
-"""Claims:
-
-of several that want the machine exactly one gets it, everybody can see who, and only the right one can take
-it off.
-"""
+"""Claims: of several that want the machine exactly one gets it, everybody can see who, and only the right
+one can take it off."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

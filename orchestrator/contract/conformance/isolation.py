@@ -1,7 +1,5 @@
-"""Isolation:
-
-every card goes where the plan wants it, the proof is read from the hypervisor, and the way back is exact.
-"""
+"""Isolation: every card goes where the plan wants it, the proof is read from the hypervisor, and the way
+back is exact."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -196,6 +194,16 @@ class TestIsolation:
             with refused(ErrorKind.CONFLICT):
                 adapter.isolation.ensure_released(other, case.captures, effect("undo"))
             assert rig.describe(other) == before
+
+    def test_capture_that_cannot_be_read_is_refused(self, adapter: Adapter, rig: Rig) -> None:
+        for mode in _modes(adapter, rig):
+            case = _case(adapter, rig, mode)
+            isolate(adapter, case.ref, case.spec, effect("isolate"))
+            before = rig.describe(case.ref)
+            spoilt = [capture.model_copy(update={"restore": "<>{"}) for capture in case.captures]
+            with refused(ErrorKind.PERMANENT, ErrorKind.CONFLICT):
+                adapter.isolation.ensure_released(case.ref, spoilt, effect("undo"))
+            assert rig.describe(case.ref) == before
 
     def test_isolating_ends_the_same_after_a_crash_or_a_lost_lease(self, adapter: Adapter, rig: Rig) -> None:
         for mode in _modes(adapter, rig):

@@ -1,7 +1,5 @@
-"""For each capability, one call that needs it:
-
-what an adapter that does not declare it must refuse as UNSUPPORTED.
-"""
+"""For each capability, one call that needs it: what an adapter that does not declare it must refuse as
+UNSUPPORTED."""
 
 from collections.abc import Callable, Mapping
 

@@ -52,10 +52,8 @@ class Faults(Protocol):
         ...
 
     def inject(self, fault: Fault) -> AbstractContextManager[None]:
-        """Disturb calls inside the `with` block:
-
-        REPLY_LOST and DENIED the first mutation, UNREACHABLE all calls.
-        """
+        """Disturb calls inside the `with` block: REPLY_LOST and DENIED the first mutation, UNREACHABLE all
+        calls."""
         ...
 
 
@@ -88,10 +86,8 @@ class Rig(Protocol):
         ...
 
     def name(self, stem: str) -> str:
-        """Return a name that nothing bears:
-
-        for machines, networks, targets. Fit for a file name and at most 15 characters.
-        """
+        """Return a name that nothing bears: for machines, networks, targets. Fit for a file name and at
+        most 15 characters."""
         ...
 
     # Machines -----------------------------------------------------------------------------------------------
@@ -137,10 +133,8 @@ class Rig(Protocol):
     # Disks --------------------------------------------------------------------------------------------------
 
     def fill(self, ref: MachineRef, disk: int, offset: int, length: int, byte: int) -> None:
-        """Write `length` times `byte`, as the guest does:
-
-        into the image that is active now. Running or stopped. Whole blocks.
-        """
+        """Write `length` times `byte`, as the guest does: into the image that is active now. Running or
+        stopped. Whole blocks."""
         ...
 
     def read(self, ref: MachineRef, disk: int, offset: int, length: int) -> bytes:

@@ -1,7 +1,5 @@
-"""Removing and reverting:
-
-what the guest wrote is kept, or lost on purpose, and nobody else's snapshot is touched.
-"""
+"""Removing and reverting: what the guest wrote is kept, or lost on purpose, and nobody else's snapshot is
+touched."""
 
 from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
 from orchestrator.contract.conformance.rig import BLOCK, Rig

@@ -1,7 +1,5 @@
-"""Snapshots:
-
-one for each token, nothing that the guest wrote is ever lost by removing one, and nobody else's is touched.
-"""
+"""Snapshots: one for each token, nothing that the guest wrote is ever lost by removing one, and nobody
+else's is touched."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
-"""Staging:
-
-a replacement that is new in every respect, overwrites nothing, leaks nothing, and can be taken back.
-"""
+"""Staging: a replacement that is new in every respect, overwrites nothing, leaks nothing, and can be taken
+back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

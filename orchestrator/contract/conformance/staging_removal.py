@@ -1,7 +1,5 @@
-"""Taking a target back:
-
-the medium at once, the machine only when it is ours, the disks only when asked for.
-"""
+"""Taking a target back: the medium at once, the machine only when it is ours, the disks only when asked
+for."""
 
 from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
 from orchestrator.contract.conformance.rig import Rig

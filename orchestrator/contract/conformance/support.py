@@ -1,7 +1,5 @@
-"""What the suites share:
-
-tokens, the planted password, refusal checks, and the sweeps that fail a call at every point in turn.
-"""
+"""What the suites share: tokens, the planted password, refusal checks, and the sweeps that fail a call at
+every point in turn."""
 
 import functools
 import uuid
@@ -157,9 +155,7 @@ def at_every_lost_lease(
 
 
 def _machines_in(scene: object) -> tuple[MachineRef, ...]:
-    """Return the machine that a scene is about:
-
-    the scene itself, a member of the tuple, or its field `ref`.
-    """
+    """Return the machine that a scene is about: the scene itself, a member of the tuple, or its field
+    `ref`."""
     parts = scene if isinstance(scene, tuple) else (scene, getattr(scene, "ref", None))
     return tuple(part for part in parts if isinstance(part, MachineRef))

@@ -1,8 +1,5 @@
-"""Raw images:
-
-copies are equal and sparse, extents cover, and an open frozen disk is not disturbed by what happens to the
-file.
-"""
+"""Raw images: copies are equal and sparse, extents cover, and an open frozen disk is not disturbed by what
+happens to the file."""
 
 import os
 

@@ -1,7 +1,5 @@
-"""The centre's file between processes:
-
-nothing is lost, one of many wins, and a killed one leaves nothing half done.
-"""
+"""The centre's file between processes: nothing is lost, one of many wins, and a killed one leaves nothing
+half done."""
 
 from __future__ import annotations
 

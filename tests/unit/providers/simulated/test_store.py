@@ -1,6 +1,7 @@
 """The centre's file and the endpoint's settings: wrong ones are named, sound ones survive."""
 
 import stat
+import time
 
 import pytest
 
@@ -107,6 +108,13 @@ def test_all_problems_are_named_at_once():
 def test_it_says_that_it_is_a_simulation(tmp_path):
     about = scene.connect(scene.make(tmp_path)).inventory.about()
     assert "simulated" in about.product
+
+
+def test_latency_is_waited_for_in_each_call(tmp_path):
+    adapter = scene.connect(scene.make(tmp_path), latency_ms=40)
+    started = time.monotonic()
+    adapter.inventory.machines()
+    assert time.monotonic() - started >= 0.04
 
 
 def test_closed_connection_refuses_calls(tmp_path):
