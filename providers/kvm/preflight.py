@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.contract.errors import ProviderError
-from orchestrator.model.machine import Consistency, Disk, Machine, MachineRef, PowerState
+from orchestrator.model.machine import Consistency, Disk, Machine, PowerState
 from orchestrator.model.network import Finding, IsolationSpec
 from orchestrator.model.target import TargetSpec
 from providers.kvm.hindrances import isolation_findings
@@ -31,9 +31,8 @@ class KvmPreflight:
         self._inventory = inventory
         self._accelerator = accelerator
 
-    def snapshot(self, ref: MachineRef, consistency: Consistency) -> tuple[Finding, ...]:
+    def snapshot(self, machine: Machine, consistency: Consistency) -> tuple[Finding, ...]:
         """See the contract. An overlay is given a tenth of its disk's size, 64 MiB at least."""
-        machine = self._inventory.machine(ref)
         disks = snapshot_disks(machine)
         return (
             _consistency(machine, consistency),
@@ -43,9 +42,9 @@ class KvmPreflight:
             *self._room(disks),
         )
 
-    def isolation(self, ref: MachineRef, spec: IsolationSpec) -> tuple[Finding, ...]:
+    def isolation(self, machine: Machine, spec: IsolationSpec) -> tuple[Finding, ...]:
         """See the contract."""
-        return isolation_findings(self._link, self._inventory.machine(ref), spec)
+        return isolation_findings(self._link, machine, spec)
 
     def staging(self, spec: TargetSpec) -> tuple[Finding, ...]:
         """See the contract."""

@@ -82,7 +82,7 @@ class KvmSnapshots:
             message = f"machine {ref.name} has a snapshot {name} that is not of this step"
             raise conflict(message, "give the snapshot another name")
         self._overlays.clear(machine, effect.token, effect)
-        _refuse(ref, self._preflight.snapshot(ref, consistency))
+        _refuse(ref, self._preflight.snapshot(machine, consistency))
         overlays = {disk.key: overlay_path(disk, effect.token) for disk in snapshot_disks(machine)}
         for path in overlays.values():
             effect.intend(ObjectKind.DISK, path, f"overlay of {ref.name}")

@@ -57,12 +57,15 @@ def _make_anew(part: Path, make: Callable[[Path], None]) -> None:
     make(part)
 
 
-def remove_ours(kind: ObjectKind, path: str, what: str, effect: Effect) -> None:
-    """Remove a local file that the ledger says is ours, and a half-made one beside it. Not there: fine; not
-    ours: CONFLICT."""
+def remove_ours(kind: ObjectKind, path: str, mark: str, what: str, effect: Effect) -> None:
+    """Remove a local file that the ledger says is ours and whose name bears `mark`, and a half-made one
+    beside it.
+
+    Not there: fine. Not ours: CONFLICT.
+    """
     place = Path(path)
     part = place.with_name(place.name + ".part")
-    if not effect.owns(kind, path):
+    if not effect.owns(kind, path) or mark not in place.name:
         if place.exists():
             message = f"{what} {path} is not in the ledger of this state: it is not removed"
             raise conflict(message, "remove it by hand if nothing needs it")
