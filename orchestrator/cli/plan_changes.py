@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli import exits, options
 from orchestrator.cli.output import Output
 from orchestrator.cli.plan_files import PlanArgument
+
+if TYPE_CHECKING:
+    from orchestrator.report.model import ReportView
 
 ChangeSetArgument = Annotated[Path, typer.Argument(help="A change set saved by preview.", metavar="CS.json")]
 
@@ -33,12 +36,13 @@ def preview(
     with options.command(as_json) as output:
         from orchestrator.app import clock, planning, reports, states
         from orchestrator.changeset import store
+        from orchestrator.report.write import write_report
 
         change_set = planning.preview(plan, clock.now(), states.known_of(state))
         value = store.digest(change_set) if out is None else store.save(change_set, out)
         view = reports.before(change_set, value)
         if report is not None:
-            for path in reports.write(view, ("html", "text", "json"), report):
+            for path in write_report(view, ("html", "text", "json"), report):
                 output.note(f"written: {path}")
         _print(output, view, value)
         if out is not None:
@@ -78,10 +82,11 @@ def approve(
         output.text(f"{len(approvals)} of {change_set.change.approvals} approvals")
 
 
-def _print(output: Output, view: object, value: str) -> None:
-    from orchestrator.app import reports
+def _print(output: Output, view: "ReportView", value: str) -> None:
+    from orchestrator.report.as_json import render_json
+    from orchestrator.report.text import render_text
 
-    output.document(
-        {"digest": value, "report": json.loads(reports.as_json(view))} if output.as_json else None
-    )
-    output.text(reports.as_text(view))
+    if output.as_json:
+        output.document({"digest": value, "report": json.loads(render_json(view))})
+    else:
+        output.text(render_text(view))

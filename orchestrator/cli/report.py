@@ -27,9 +27,10 @@ def report(
     """Write the report of a change set (before) or of a run (after)."""
     with options.command(as_json) as output:
         from orchestrator.app import reports
+        from orchestrator.report.write import write_report
 
         view = reports.of(state, what)
-        paths = reports.write(view, tuple(f.strip() for f in formats.split(",")), out)
+        paths = write_report(view, tuple(f.strip() for f in formats.split(",")), out)
         output.document({"written": [str(path) for path in paths]})
         for path in paths:
             output.text(f"written: {path}")
