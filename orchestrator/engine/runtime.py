@@ -119,8 +119,8 @@ class Engine:
         }
         if state.dialect == "sqlite":
             config["system_database_engine"] = state.base_engine
-        self.liveness.start()
         workflows.bind(self)
+        self.liveness.start()
         DBOS(config=config)
         DBOS.launch()
         DBOS.register_queue(RUNS, polling_interval_sec=_POLL)

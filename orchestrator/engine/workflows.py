@@ -34,7 +34,11 @@ _bound: list[Engine] = []
 
 
 def bind(engine: Engine) -> None:
-    """Say which engine the workflow functions of this process belong to."""
+    """Say which engine the workflow functions of this process belong to. Raises RuntimeError for a second
+    one."""
+    if _bound and not _bound[0].stopping.is_set():
+        message = "an engine is already launched in this process"
+        raise RuntimeError(message)
     _bound[:] = [engine]
 
 
