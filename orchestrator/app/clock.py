@@ -4,5 +4,6 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the time now, aware, in UTC, to the second."""
-    return datetime.now(UTC).replace(microsecond=0)
+    """Return the time now, aware, in UTC, to the millisecond."""
+    at = datetime.now(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
