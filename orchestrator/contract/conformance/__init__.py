@@ -3,9 +3,13 @@ nothing else.
 
 An adapter's own test file gives one fixture, `rig` (see `rig.Rig`), and imports the suite:
 
-import pytest from orchestrator.contract.conformance import *
+    import pytest
+    from orchestrator.contract.conformance import *
 
-@pytest.fixture def rig(tmp_path): with MyRig(tmp_path) as rig: yield rig
+    @pytest.fixture
+    def rig(tmp_path):
+        with MyRig(tmp_path) as rig:
+            yield rig
 
 That is all: the classes `Test...` are collected where they are imported, and the fixtures `adapter`, `reader`
 and `ledger` come along. A slow adapter may give `rig` a wider scope, as long as `Rig.name` never repeats a
