@@ -60,6 +60,10 @@ def image_info(path: Path, allowed: Sequence[Path], fmt: str | None = None) -> I
     the image and the reason.
     """
     folders = tuple(folder.resolve() for folder in allowed)
+    if Path("/") in folders:
+        raise refused(
+            path, "the whole file system cannot be allowed", "put the image into a folder of its own"
+        )
     first = _permitted(path, folders, path)
     fmt = fmt or _probed(first, folders)
     layers: list[ImageLayer] = []
@@ -139,9 +143,8 @@ def _without_data_file(path: Path) -> None:
 def _info(path: Path, fmt: str | None, folders: Sequence[Path]) -> dict[str, Any]:
     given = ["-f", fmt] if fmt else []
     try:
-        text = run_tool(
-            ["qemu-img", "info", "-U", "--output=json", *given, "--", str(path)], _LIMITS, read=folders
-        )
+        command = ["qemu-img", "info", "-U", "--output=json", *given, "--", str(path)]
+        text = run_tool(command, _LIMITS, read=folders, any_owner=True)
         info = json.loads(text)
     except (FerryError, ValueError, RecursionError) as fault:
         why = fault.message if isinstance(fault, FerryError) else "qemu-img's answer makes no sense"

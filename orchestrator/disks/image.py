@@ -120,7 +120,7 @@ def _server(info: ImageInfo, allowed: Sequence[Path], connections: int) -> Itera
             "json:" + json.dumps(_node(info)),
         ]  # fmt: skip
         folders = [folder.resolve() for folder in allowed]
-        wrapped = confined(command, _LIMITS, read=folders, write=[Path(folder)])
+        wrapped = confined(command, _LIMITS, read=folders, write=[Path(folder)], any_owner=True)
         with subprocess.Popen(
             wrapped, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=words
         ) as process:

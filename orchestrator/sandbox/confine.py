@@ -64,7 +64,7 @@ def sandbox_status() -> SandboxStatus:
     if not shutil.which("bwrap"):
         return SandboxStatus(SandboxLevel.LIMITS, "bwrap is not installed (apt install bubblewrap)")
     probe = subprocess.run(
-        [*_namespaces(as_nobody=False), "/usr/bin/env", "true"],
+        [*_namespaces(any_owner=False), "/usr/bin/env", "true"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -83,13 +83,12 @@ def confined(
     *,
     read: Sequence[Path] = (),
     write: Sequence[Path] = (),
-    as_nobody: bool = False,
+    any_owner: bool = False,
 ) -> list[str]:
     """Return `command` wrapped for this machine; it dies with the thread that starts it.
 
-    `read` and `write` are folders or files that stay visible, at their own paths. `as_nobody` gives up the
-    right to files of other users; without it root keeps CAP_DAC_OVERRIDE, since a hypervisor's images
-    belong to its own user.
+    `read` and `write` are folders or files that stay visible, at their own paths. `any_owner`: root keeps the
+    right to files of other users, since a hypervisor's images belong to its own user.
     """
     caps = [
         f"--as={limits.memory}",
@@ -116,18 +115,18 @@ def confined(
         *(arg for path in read for arg in ("--ro-bind-try", str(path), str(path))),
         *(arg for path in write for arg in ("--bind", str(path), str(path))),
     ]
-    return ["prlimit", *caps, "--", *_namespaces(as_nobody=as_nobody), *binds, "--chdir", "/", "--", *command]
+    return ["prlimit", *caps, "--", *_namespaces(any_owner=any_owner), *binds, "--chdir", "/", "--", *command]
 
 
-def _namespaces(*, as_nobody: bool) -> list[str]:
+def _namespaces(*, any_owner: bool) -> list[str]:
     apart = ["--unshare-all"]
-    if as_nobody:
-        apart += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
-    elif os.geteuid() == 0:
-        # Without a user namespace: inside one, root has no right to files of users that the namespace does
-        # not map. Not CAP_DAC_READ_SEARCH, which would open files by handle, past the mounts.
+    if os.geteuid() == 0:
+        # Root needs no user namespace, and inside one it could not read images that belong to the
+        # hypervisor's user. No capability is left but, where asked for, the one to open such files; not
+        # CAP_DAC_READ_SEARCH, which would open files by handle, past the mounts. There is no /proc, whose
+        # settings root could change.
         apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-        apart += ["--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE"]
+        apart += ["--cap-drop", "ALL", *(["--cap-add", "CAP_DAC_OVERRIDE"] if any_owner else [])]
     system = ["--ro-bind", "/usr", "/usr"]
     for name in _SYSTEM:
         path = Path(name)
@@ -137,10 +136,12 @@ def _namespaces(*, as_nobody: bool) -> list[str]:
             system += ["--ro-bind", name, name]
     environment = [arg for key, value in _ENVIRONMENT.items() for arg in ("--setenv", key, value)]
     shut = ["--die-with-parent", "--new-session", "--clearenv"]
-    return ["bwrap", *apart, *shut, *system, "--proc", "/proc", "--dev", "/dev", *environment]
+    return ["bwrap", *apart, *shut, *system, "--dev", "/dev", *environment]
 
 
-def run_tool(command: Sequence[str], limits: Limits, *, read: Sequence[Path] = ()) -> bytes:
+def run_tool(
+    command: Sequence[str], limits: Limits, *, read: Sequence[Path] = (), any_owner: bool = False
+) -> bytes:
     """Run a confined command and return its stdout.
 
     Raises FerryError: missing, failed, too slow, too much output.
@@ -152,7 +153,7 @@ def run_tool(command: Sequence[str], limits: Limits, *, read: Sequence[Path] = (
         message = f"{tool} is not installed"
         raise FerryError(message, hint="see `ferry doctor`", code="tool-missing")
     # A file rather than a pipe: the size limit then ends a tool that floods us.
-    wrapped = confined(command, replace(limits, file_size=limits.output), read=read)
+    wrapped = confined(command, replace(limits, file_size=limits.output), read=read, any_owner=any_owner)
     with TemporaryFile() as out, TemporaryFile() as err:
         try:
             done = subprocess.run(

@@ -42,7 +42,7 @@ def run_in_sandbox(
     with ours, theirs:
         python = [sys.executable, "-I", "-B", "-m", "orchestrator.sandbox.child"]
         command = [*python, str(theirs.fileno()), spec, *map(str, path)]
-        wrapped = confined(command, limits, read=[*_python_files(), *path], as_nobody=True)
+        wrapped = confined(command, limits, read=[*_python_files(), *path])
         null = subprocess.DEVNULL
         with subprocess.Popen(
             wrapped, stdin=null, stdout=null, stderr=null, pass_fds=[theirs.fileno()]

@@ -261,6 +261,11 @@ def test_refuses_a_vmdk_without_the_full_sandbox(jobs: Path, monkeypatch: pytest
     assert "full sandbox" in refusal(jobs / "good.vmdk", "vmdk", jobs)
 
 
+def test_refuses_to_allow_the_whole_file_system(jobs: Path) -> None:
+    with pytest.raises(ProviderError, match="whole file system"):
+        image_info(jobs / "x.img", [Path("/")])
+
+
 def test_refuses_a_chain_that_bites_its_tail(jobs: Path) -> None:
     image = qcow2_over(jobs, "evil.qcow2", "qcow2")
     assert "tail" in refusal(image, "qcow2", jobs)

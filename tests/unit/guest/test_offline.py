@@ -198,13 +198,18 @@ def test_a_read_error_of_the_disk_comes_through(make_disk: Any, hives: dict[str,
         collect_offline([disk])
 
 
+@pytest.fixture(scope="module")
+def whole_disk(make_disk: Any, hives: dict[str, bytes]) -> bytes:
+    disk = make_disk(hives)
+    return bytes(disk.read(0, disk.size))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_mutated_disk_ends_in_facts_or_a_clear_error(
-    make_disk: Any, hives: dict[str, bytes], memory_disk: Any, seed: int
+    whole_disk: bytes, memory_disk: Any, seed: int
 ) -> None:
     chance = random.Random(seed)
-    disk = make_disk(hives)
-    data = bytearray(disk.read(0, disk.size))
+    data = bytearray(whole_disk)
     used = [
         at for at in range(0, len(data), 512) if data[at : at + 4] in (b"FILE", b"INDX", b"regf", b"hbin")
     ]

@@ -51,8 +51,8 @@ def environment(argument: Any, ask: Any) -> dict[str, str]:
     return dict(os.environ)
 
 
-def processes(argument: Any, ask: Any) -> int:
-    return len([path for path in Path("/proc").iterdir() if path.name.isdigit()])
+def processes(argument: Any, ask: Any) -> bool:
+    return Path("/proc").exists() or os.getpid() > 9
 
 
 def memory(argument: Any, ask: Any) -> int:

@@ -84,7 +84,7 @@ def test_there_is_no_network() -> None:
 def test_environment_and_processes_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FERRY_SECRET", "hush")
     assert "FERRY_SECRET" not in run("environment")
-    assert run("processes") < 5
+    assert not run("processes")
 
 
 def test_a_memory_bomb_ends_in_a_clear_error() -> None:
