@@ -36,5 +36,5 @@ def _of_run(state: State, run: str) -> ReportView:
         run=record,
         evidence=evidence.of_run(state, run),
         approvals=approvals.of_digest(state, record.digest),
-        heads=journal.heads(state, run),
+        heads={host: head for host, head in journal.heads(state, run).items() if host},
     )

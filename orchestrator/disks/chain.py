@@ -15,7 +15,8 @@ from typing import Any
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.diagnostics import FerryError
-from orchestrator.sandbox import Limits, SandboxLevel, printable, run_tool, sandbox_status
+from orchestrator.model.text import printable
+from orchestrator.sandbox import Limits, SandboxLevel, run_tool, sandbox_status
 
 FORMATS = frozenset({"raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi"})
 MAX_LAYERS = 64

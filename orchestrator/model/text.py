@@ -13,7 +13,7 @@ def printable(text: str, limit: int = 2000) -> str:
 
 
 def _shown(char: str) -> str:
-    # Not printable: control, format (bidi, zero width), surrogate, unassigned, and every separator but the space.
+    # Not printable: control, format (bidi, zero width), surrogate, unassigned, every separator but the space.
     if char.isprintable():
         return char
     code = ord(char)

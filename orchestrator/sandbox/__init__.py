@@ -6,7 +6,6 @@ from orchestrator.sandbox.confine import (
     SandboxStatus,
     confined,
     last_words,
-    printable,
     run_tool,
     sandbox_status,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "SandboxStatus",
     "confined",
     "last_words",
-    "printable",
     "run_in_sandbox",
     "run_tool",
     "sandbox_status",

@@ -19,6 +19,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from orchestrator.diagnostics import FerryError
+from orchestrator.model.text import printable
 
 MIB = 1024 * 1024
 _SYSTEM = ("/lib", "/lib32", "/lib64", "/bin", "/sbin")
@@ -174,9 +175,4 @@ def last_words(stream: IO[bytes]) -> str:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - 4096))
     lines = stream.read().decode("utf-8", "replace").strip().splitlines()
-    return printable(lines[-1]) if lines else ""
-
-
-def printable(text: str, limit: int = 300) -> str:
-    """Return untrusted text without control characters, cut at `limit`."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:limit]
+    return printable(lines[-1], 300) if lines else ""

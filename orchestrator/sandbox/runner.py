@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.diagnostics import FerryError
+from orchestrator.model.text import printable
 from orchestrator.sandbox.channel import ASK, FAILURE, RESULT, ChannelError, receive, send
-from orchestrator.sandbox.confine import Limits, confined, printable
+from orchestrator.sandbox.confine import Limits, confined
 
 Answer = Callable[[bytes], bytes]
 _MAX_ASK = 64 * 1024
@@ -88,14 +89,14 @@ def _decoded(payload: bytes) -> Any:
 def _told(failure: Any) -> FerryError:
     if not isinstance(failure, dict):
         failure = {}
-    words = {key: printable(str(failure.get(key, ""))) for key in ("message", "hint", "code")}
+    words = {key: printable(str(failure.get(key, "")), 300) for key in ("message", "hint", "code")}
     return FerryError(words["message"], hint=words["hint"], code=words["code"] or "sandbox-crash")
 
 
 def _ended(process: subprocess.Popen[bytes], spec: str, limits: Limits, why: str) -> FerryError:
     """Say how the child came to its end; `why` is what the channel saw, if it was not the end itself."""
     if why:
-        return FerryError(f"{spec} was stopped: {printable(why)}", code="sandbox-output")
+        return FerryError(f"{spec} was stopped: {printable(why, 300)}", code="sandbox-output")
     try:
         code = process.wait(timeout=5)
     except subprocess.TimeoutExpired:

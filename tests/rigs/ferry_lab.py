@@ -55,7 +55,7 @@ class Site:
         libvirt.registerErrorHandler(lambda *_: None, None)
         return libvirt.open(self.daemon.uri)
 
-    # The site ------------------------------------------------------------------------------------------------------
+    # The site ------------------------------------------------------------
 
     def legacy(self, host: str, *, image: str = "file01", running: bool = True) -> str:
         """Define a legacy server with a lab image as its disk; return the domain's name."""
@@ -112,7 +112,7 @@ class Site:
                 "image": "win2025-golden",
                 "vm": f"{self.prefix}-{host.lower()}n",
                 "cpus": 1,
-                "memory": "64MiB",
+                "memory": "256MiB",
                 "network": "staging",
                 "computer_name": f"{host}N"[:15],
                 "admin_password": {"env": "SITE_PASSWORD"},
@@ -121,7 +121,7 @@ class Site:
             entry["parity"] = {"profile": "file-server"}
         return entry
 
-    # ferry -----------------------------------------------------------------------------------------------------------
+    # ferry ------------------------------------------------------------
 
     def environment(self, state: str = "state.db") -> dict[str, str]:
         """The environment of a ferry process with a state of that name in the test's folder."""
@@ -164,7 +164,7 @@ class Site:
         self.ferry("plan", "preview", self.plan(*hosts, **options), "-o", path, state=state)
         return path
 
-    # What libvirt says -------------------------------------------------------------------------------------------
+    # What libvirt says ------------------------------------------------------------
 
     def xml(self, name: str) -> ElementTree.Element:
         """The persistent definition of a domain."""
