@@ -189,7 +189,8 @@ def _source(element: ET.Element) -> str:
     kind = element.get("type", "")
     if kind == "volume":
         return f"volume:{source.get('pool', '')}/{source.get('volume', '')}"
-    return f"{source.get('protocol') or kind}:{source.get('name', '')}" if source.attrib else ""
+    # An empty drive of a running machine keeps a source that names nothing.
+    return "" if kind == "file" else f"{source.get('protocol') or kind}:{source.get('name', '')}"
 
 
 def _mirrors(root: ET.Element) -> Iterator[str]:

@@ -209,7 +209,6 @@ class KvmStaging:
     def _media(self, staged: StagedTarget, effect: Effect) -> list[str]:
         """Return where the medium can lie: where the target says, and beside its disks; only names that bear
         the token."""
-        mark = token_mark(staged.token)
         paths = [staged.medium] if staged.medium else []
         paths += [str(Path(disk).with_suffix(".iso")) for disk in staged.disks]
         return [p for p in dict.fromkeys(paths) if effect.owns(ObjectKind.MEDIUM, p)]

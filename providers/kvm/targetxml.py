@@ -75,13 +75,14 @@ def medium_of(text: str) -> tuple[str, str] | None:
     empty."""
     for disk in parse(text).findall("devices/disk[@device='cdrom']"):
         target, source = disk.find("target"), disk.find("source")
-        if target is None or target.get("dev") != MEDIUM_KEY or source is None:
+        path = None if source is None else source.get("file")
+        if source is None or not path or target is None or target.get("dev") != MEDIUM_KEY:
             continue
         disk.remove(source)
         for tag in ("backingStore", "alias"):
             for child in disk.findall(tag):
                 disk.remove(child)
-        return source.get("file", ""), ET.tostring(disk, encoding="unicode")
+        return path, ET.tostring(disk, encoding="unicode")
     return None
 
 
@@ -101,6 +102,12 @@ def fingerprint(text: str) -> str:
         if disk.get("device") == "cdrom":
             for child in disk.findall("source"):
                 disk.remove(child)
+    devices = root.find("devices")
+    if devices is not None:
+        # libvirt orders controllers anew when it reads a definition again.
+        devices[:] = sorted(
+            devices, key=lambda e: ET.canonicalize(ET.tostring(e, "unicode"), strip_text=True)
+        )
     canonical = ET.canonicalize(ET.tostring(root, encoding="unicode"), strip_text=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
