@@ -21,7 +21,7 @@ PREFIX = "ferry-lab-"
 OFFICE = f"{PREFIX}office"
 SYSTEM = "qemu:///system"
 _SYSTEM_IMAGES = Path("/var/lib/libvirt/images/ferry-lab")
-_PRIVATE_STATE = Path("/var/lib/ferry-lab")
+_PRIVATE_STATE = Path(os.environ.get("FERRY_LAB_LIBVIRT", "/var/lib/ferry-lab"))
 _UNDEFINE_ALL = 1 | 2 | 4 | 16
 
 _NETWORK = f"""<network><name>{OFFICE}</name><bridge name='ferry-office' stp='off'/>
@@ -64,7 +64,9 @@ class Hypervisor:
     @classmethod
     def _private(cls) -> Hypervisor:
         if os.geteuid() != 0:
-            message = "no libvirtd answers at qemu:///system, and only root can start one: start it, or run as root"
+            message = (
+                "no libvirtd answers at qemu:///system, and only root can start one: start it, or run as root"
+            )
             raise LabError(message)
         try:
             daemon = PrivateLibvirtd(_PRIVATE_STATE).start()
@@ -96,7 +98,11 @@ class Hypervisor:
         if name not in domains:
             mac = "52:54:00:fe:01:" + f"{sum(name.encode()) % 256:02x}"
             xml = _DOMAIN.format(
-                kind=quoteattr(domain_type()), name=escape(name), disk=quoteattr(str(disk)), mac=mac, network=OFFICE
+                kind=quoteattr(domain_type()),
+                name=escape(name),
+                disk=quoteattr(str(disk)),
+                mac=mac,
+                network=OFFICE,
             )
             domains[name] = connection.defineXML(xml)
         if not domains[name].isActive():

@@ -1,7 +1,7 @@
 """The lab's story: build it, run the main job on it, take the run back, remove everything.
 
 `python -m lab.story demo|undo|clean` from examples/kvm-lab; the Makefile does that. What the story knows from
-one command to the next stands in `.lab/` of the project. It acts only on domains and networks whose names begin
+one command to the next stands in `.lab/` of the project (FERRY_LAB_HOME). It acts only on domains and networks whose names begin
 with PREFIX, and only through libvirt and the `ferry` command, as a person would.
 """
 
@@ -21,7 +21,7 @@ from lab.images import build
 from lab.programs import LabError
 
 PROJECT = Path(__file__).resolve().parents[3]
-HOME = PROJECT / ".lab"
+HOME = Path(os.environ.get("FERRY_LAB_HOME", PROJECT / ".lab"))
 HOSTS = {"FILE01": "file01", "APP02": "app02"}
 GOLDEN = ("win2022-golden", "win2025-golden")
 
@@ -46,7 +46,9 @@ def demo() -> None:
     hypervisor = Hypervisor.find_or_start(HOME)
     say(f"libvirt: {hypervisor.uri} ({hypervisor.origin})")
     if (HOME / "run").exists():
-        say(f"The main job has run already: {run_id()}. `make demo-undo` takes it back, `make demo-clean` removes all.")
+        say(
+            f"The main job has run already: {run_id()}. `make demo-undo` takes it back, `make demo-clean` removes all."
+        )
         show(hypervisor)
         return
     prepare(hypervisor)
@@ -103,7 +105,10 @@ def write_plan(hypervisor: Hypervisor) -> Path:
     """Fill the lab's URI and folder into the plan file."""
     template = (PROJECT / "examples/kvm-lab/plan.yaml").read_text(encoding="utf-8")
     plan = HOME / "plan.yaml"
-    plan.write_text(template.replace("@URI@", hypervisor.uri).replace("@IMAGES@", str(hypervisor.images)), encoding="utf-8")
+    plan.write_text(
+        template.replace("@URI@", hypervisor.uri).replace("@IMAGES@", str(hypervisor.images)),
+        encoding="utf-8",
+    )
     return plan
 
 
