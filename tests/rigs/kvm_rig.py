@@ -26,6 +26,7 @@ from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.machine import MachineRef, Nic
 from orchestrator.model.secret import SecretRef
 from providers.kvm import provider
+from tests.rigs.libvirt_proxy import LibvirtProxy
 from tests.rigs.libvirtd import PrivateLibvirtd, domain_type, halting_disk
 
 INACTIVE, CONFIG, LIVE = 2, 2, 1
@@ -45,6 +46,7 @@ class KvmRig:
 
     def __init__(self, daemon: PrivateLibvirtd) -> None:
         self.daemon = daemon
+        self._proxy = LibvirtProxy(daemon.state / "run" / "libvirt-sock")
         self._conn = libvirt.open(daemon.uri)
         self._prefix = secrets.token_hex(2)
         self._count = 0
@@ -56,7 +58,7 @@ class KvmRig:
         self.endpoint = EndpointSettings(
             name="lab",
             provider="kvm",
-            settings={"uri": daemon.uri, "images": str(daemon.images), "domain_type": domain_type()},
+            settings={"uri": self._proxy.uri, "images": str(daemon.images), "domain_type": domain_type()},
         )
 
     provider: Provider = provider
@@ -76,6 +78,7 @@ class KvmRig:
             run("ip", "link", "del", bridge)
         self._golden.unlink()
         conn.close()
+        self._proxy.close()
 
     def tidy(self) -> None:
         """Remove what tests made, but the rig's own network and image."""
@@ -110,11 +113,14 @@ class KvmRig:
     def faults(self) -> KvmRig:
         return self
 
-    can = frozenset({Fault.UNREACHABLE})
+    can = frozenset({Fault.UNREACHABLE, Fault.REPLY_LOST})
 
     @contextlib.contextmanager
     def inject(self, fault: Fault) -> Iterator[None]:
-        assert fault is Fault.UNREACHABLE
+        if fault is Fault.REPLY_LOST:
+            with self._proxy.losing_a_reply():
+                yield
+            return
         self.daemon.stop_daemon()
         try:
             yield
@@ -387,8 +393,8 @@ def _read(path: str, form: str, offset: int, length: int) -> bytes:
     with tempfile.NamedTemporaryFile() as out:
         # qemu-img counts from the beginning, skipped blocks too.
         run(
-            "qemu-img", "dd", "-f", form, "-O", "raw", f"bs={length}", f"skip={offset // length}", f"count={offset // length + 1}",
-            f"if={path}", f"of={out.name}",
+            "qemu-img", "dd", "-f", form, "-O", "raw", f"bs={length}", f"skip={offset // length}",
+            f"count={offset // length + 1}", f"if={path}", f"of={out.name}",
         )  # fmt: skip
         return Path(out.name).read_bytes()[:length]
 
