@@ -12,13 +12,17 @@ from orchestrator.model.network import NicCapture
 from orchestrator.model.target import StagedTarget
 
 
-def undoable(state: State, run: str) -> tuple[ChangeSet, dict[str, Undoable]]:
-    """Return the run's change set and, by host, what there is to take back. Raises NoSuchRun."""
+def undoable(state: State, run: str, *, delete_disks: bool = False) -> tuple[ChangeSet, dict[str, Undoable]]:
+    """Return the run's change set and, by host, what there is to take back. Raises NoSuchRun.
+
+    `delete_disks`: disks that an earlier undo has kept are to be taken back as well.
+    """
     change_set = runs.change_set(state, runs.row(state, run).digest)
-    return change_set, {h.plan.name: undoable_host(state, run, h) for h in change_set.hosts}
+    left = {h.plan.name: undoable_host(state, run, h, delete_disks=delete_disks) for h in change_set.hosts}
+    return change_set, left
 
 
-def undoable_host(state: State, run: str, host: HostChange) -> Undoable:
+def undoable_host(state: State, run: str, host: HostChange, *, delete_disks: bool) -> Undoable:
     """Return what one host's part of the run left behind."""
     name = host.plan.name
     there = ledger.entries(state, run=run, host=name, there=True)
@@ -27,7 +31,7 @@ def undoable_host(state: State, run: str, host: HostChange) -> Undoable:
     return Undoable(
         snapshot_token=snapshot if has_snapshot else None,
         captures=_captures(state, run, name),
-        staged=_staged(state, run, host, there),
+        staged=_staged(state, run, host, there, delete_disks),
         networks=tuple(e.object_id for e in there if e.kind == ObjectKind.NETWORK),
     )
 
@@ -37,14 +41,17 @@ def _captures(state: State, run: str, host: str) -> tuple[NicCapture, ...]:
     return evidence.read(state, run, host, "captures", tuple[NicCapture, ...]) or ()
 
 
-def _staged(state: State, run: str, host: HostChange, there: tuple[LedgerEntry, ...]) -> StagedTarget | None:
+def _staged(
+    state: State, run: str, host: HostChange, there: tuple[LedgerEntry, ...], delete_disks: bool
+) -> StagedTarget | None:
     """Return the target; of one that was never finished, what the ledger knows: without a fingerprint."""
     token = token_of(run, host.plan.name, StepKind.STAGE.value)
     mine = [e for e in there if e.token == token and e.kind != ObjectKind.NETWORK]
     by_kind = {kind: [e.object_id for e in mine if e.kind == kind] for kind in ObjectKind}
     stored = evidence.read(state, run, host.plan.name, "staged", StagedTarget)
     if stored is not None:
-        return stored if by_kind[ObjectKind.VM] or by_kind[ObjectKind.MEDIUM] else None
+        counts = by_kind[ObjectKind.VM] or by_kind[ObjectKind.MEDIUM] or (delete_disks and mine)
+        return stored if counts else None
     target = host.plan.target
     if target is None or not mine:
         return None

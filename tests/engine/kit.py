@@ -154,7 +154,8 @@ def carry_out(engine: Engine, change_set: ChangeSet) -> RunRecord:
 
 
 def undo_of(engine: Engine, run: str, **options: Any) -> ChangeSet:
-    original, left = undoable(engine.runtime.state, run)
+    delete = bool(options.get("delete_disks"))
+    original, left = undoable(engine.runtime.state, run, delete_disks=delete)
     return build_undo(original, run, left, clock(), **options)
 
 

@@ -65,6 +65,8 @@ def test_the_targets_disks_are_kept_by_default(engine: Engine, site: Site) -> No
     assert [(e.kind, e.object_id) for e in kept] == [(ObjectKind.DISK, str(disk))]
     _, left = undoable(engine.runtime.state, run)
     assert left["FILE01"].empty
+    assert carry_out(engine, undo_of(engine, run, delete_disks=True)).status is RunStatus.DONE
+    assert not disk.exists()
 
 
 @pytest.mark.parametrize(

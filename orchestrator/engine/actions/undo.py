@@ -2,6 +2,7 @@
 show them."""
 
 from orchestrator.changeset.changes import StepKind
+from orchestrator.changeset.undo import Undoable
 from orchestrator.contract.provider import Adapter, Effect
 from orchestrator.diagnostics import FerryError, Refused
 from orchestrator.engine import evidence
@@ -16,10 +17,15 @@ from orchestrator.model.target import StagedTarget
 _COMPARED = ("identity", "services", "shares", "software", "network", "tasks")
 
 
+def _left(job: Job) -> Undoable:
+    delete = job.change_set.delete_disks
+    return undoable_host(job.runtime.state, job.origin, job.host, delete_disks=delete)
+
+
 def remove_target(job: Job) -> Outcome:
     """Remove the target if nobody has changed it since staging, or if the change set names it for
     destruction."""
-    staged = undoable_host(job.runtime.state, job.origin, job.host).staged
+    staged = _left(job).staged
     if staged is None:
         return done("there is no target of ours")
     adapter, effect = job.adapter(staged.endpoint), job.effect(StepKind.REMOVE_TARGET, staged.endpoint)
@@ -78,7 +84,7 @@ def _changed(job: Job, staged: StagedTarget, print_now: str) -> str:
 
 def release(job: Job) -> Outcome:
     """Give every card back what it had, and look that it has it."""
-    captures = undoable_host(job.runtime.state, job.origin, job.host).captures
+    captures = _left(job).captures
     if not captures:
         return done("nothing is left to give back")
     effect = job.effect(StepKind.RELEASE, job.ref.endpoint)

@@ -1,0 +1,109 @@
+"""Starts driver processes and waits for them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Driver:
+    """One driver process."""
+
+    pid: int
+    out: Path
+    ended: queue.Queue[int]
+    code: int | None = None
+
+    def wait(self, seconds: float = 100.0) -> int:
+        """Return the exit code; negative: the signal that ended it."""
+        if self.code is None:
+            self.code = self.ended.get(timeout=seconds)
+        return self.code
+
+    @property
+    def text(self) -> str:
+        return self.out.read_text()
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """The JSON lines that it printed."""
+        return [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
+
+    @property
+    def run(self) -> str:
+        return str(self.answers[0]["run"])
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.answers[-1]
+
+
+class Drivers:
+    """The process that all drivers are forked from. Close it when done."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._guard = threading.Lock()
+        self._started: dict[int, queue.Queue[int]] = {}
+        self._ended: dict[int, queue.Queue[int]] = {}
+        environment = {k: v for k, v in os.environ.items() if k != "FERRY_STATE"}
+        command = [sys.executable, "-m", "tests.crash.zygote"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def start(self, *arguments: str | Path | int) -> Driver:
+        number = next(self._numbers)
+        out = self._folder / f"driver-{number}.out"
+        started, ended = (
+            self._started.setdefault(number, queue.Queue()),
+            self._ended.setdefault(number, queue.Queue()),
+        )
+        request = {"id": number, "arguments": [str(a) for a in arguments], "out": str(out)}
+        assert self._process.stdin is not None
+        with self._guard:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        return Driver(started.get(timeout=30), out, ended)
+
+    def call(self, *arguments: str | Path | int) -> Driver:
+        driver = self.start(*arguments)
+        driver.wait()
+        return driver
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+        self._reader.join()
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            if "pid" in answer:
+                self._started[answer["id"]].put(answer["pid"])
+            else:
+                self._ended[answer["id"]].put(answer["code"])
+
+
+def wake(driver: Driver) -> None:
+    """Let a stopped driver go on."""
+    os.kill(driver.pid, signal.SIGCONT)
