@@ -6,6 +6,7 @@ Pure and independent of the order of anything.
 from collections.abc import Mapping
 from datetime import date
 
+from orchestrator import lifecycle
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.plan import ParitySpec
 from orchestrator.parity.items import KINDS, SECTIONS, Item, Items, items_of, unknown_sections
@@ -52,7 +53,7 @@ def compare(
     unknown profile.
     """
     rules = pack or shipped_pack()
-    old_items, new_items = _expecting(items_of(old), rules, release), items_of(new)
+    old_items, new_items = _expecting(items_of(old), release), items_of(new)
     context = Context(rules, profile(spec.profile), spec.profile, release, new_items)
     judged = {
         key: judge(context, key, old_items.get(key), new_items.get(key))
@@ -86,13 +87,14 @@ def verdict(items: tuple[ItemResult, ...]) -> Verdict:
     return Verdict.PASS
 
 
-def _expecting(items: Items, pack: RulePack, release: int) -> Items:
+def _expecting(items: Items, release: int) -> Items:
     """Put the plan's release where the old server's own stands: that is what the new one is measured by."""
-    build = pack.build_of(release)
+    known = lifecycle.release(str(release))
+    build = str(known.builds[-1]) if known else None
     wanted = Item(
         id="identity:release",
         kind="identity",
-        values=(("build", str(build) if build else None),),
+        values=(("build", build),),
         details=(("planned", f"Windows Server {release}"),),
     )
     return {**items, _RELEASE: wanted}

@@ -83,8 +83,6 @@ class RuleFile(Value):
     sources: Mapping[str, str]
     rule: tuple[Rule, ...] = ()
     starts: Mapping[str, tuple[str, ...]] = {}
-    builds: Mapping[int, int] = {}
-    """Release to build number."""
 
 
 class Profile(Value):
@@ -113,7 +111,6 @@ class RulePack(Value):
     sources: tuple[tuple[str, str], ...]
     starts: tuple[tuple[str, str], ...]
     """(service key, start mode) as Windows 6.0 installs it; a service may have two."""
-    builds: tuple[tuple[int, int], ...]
     digest: str
 
     @property
@@ -137,10 +134,6 @@ class RulePack(Value):
     def built_in_services(self) -> frozenset[str]:
         """Keys of the services that Windows 6.0 brings."""
         return frozenset(key for key, _ in self.starts)
-
-    def build_of(self, release: int) -> int | None:
-        """Return the build number of a release; None where it is not known."""
-        return dict(self.builds).get(release)
 
     def source(self, rule: Rule) -> str:
         """Return where a rule comes from, in words."""
@@ -222,7 +215,6 @@ def _pack(documents: Iterable[tuple[str, str]]) -> RulePack:
         rules=tuple(rule for document in parsed for rule in document.rule),
         sources=tuple(pair for document in parsed for pair in document.sources.items()),
         starts=tuple(sorted(starts)),
-        builds=tuple(sorted(pair for document in parsed for pair in document.builds.items())),
         digest=digest.hexdigest(),
     )
 

@@ -7,7 +7,7 @@ from orchestrator.changeset.changes import ChangeSet, HostChange, Kind, Step, St
 from orchestrator.changeset.steps import flow_words
 from orchestrator.history import HostRecord, StepRecord
 from orchestrator.model.facts import Identity
-from orchestrator.model.machine import Machine
+from orchestrator.model.machine import Machine, PowerState
 from orchestrator.model.network import Finding, IsolationMode, IsolationSpec
 from orchestrator.model.plan import Disposition
 from orchestrator.model.target import TargetSpec
@@ -48,8 +48,8 @@ def check_view(finding: Finding) -> CheckView:
 
 
 def _outcome(record: HostRecord) -> str:
-    hint = f" What to do: {record.hint}" if record.hint else ""
-    return f"{record.message}{hint}".strip()
+    hint = f"What to do: {record.hint}" if record.hint else ""
+    return " ".join(wording.sentence(text) for text in (record.message, hint) if text)
 
 
 def _summary(host: HostChange, *, undo: bool) -> str:
@@ -87,11 +87,14 @@ def _impact(host: HostChange, *, undo: bool) -> str:
     spec = host.plan.isolation
     if spec is None:
         return "Its network is not touched."
+    state = (
+        "It keeps running" if host.source.power is PowerState.ON else f"It stays {host.source.power.value}"
+    )
     flows = spec.network.allow if spec.network and spec.mode is IsolationMode.FILTERED else ()
     if not flows:
-        return "It keeps running. From the isolation step on nothing reaches it, and it reaches nothing."
+        return f"{state}. From the isolation step on nothing reaches it, and it reaches nothing."
     allowed = "; ".join(flow_words(flow) for flow in flows)
-    return f"It keeps running. From the isolation step on it reaches only: {allowed}. Nothing else passes."
+    return f"{state}. From the isolation step on it reaches only: {allowed}. Nothing else passes."
 
 
 def _item(host: HostChange, records: HostRecords, now: datetime) -> Pairs:

@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from orchestrator.model.text import printable
 
 WIDTH = 100
-_LABEL = 20
+_LABEL = 26
 
 
 def heading(text: str, mark: str = "=") -> list[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from orchestrator.changeset.changes import ChangeSet, HostChange, Kind, ObservedEndpoint
 from orchestrator.changeset.undo import reexposes
 from orchestrator.history import HostRecord, HostStatus, RunRecord
+from orchestrator.lifecycle import is_server_2008_sp2
 from orchestrator.model.facts import Identity, ProductType
 from orchestrator.parity.result import Verdict
 from orchestrator.report import wording
@@ -13,7 +14,6 @@ from orchestrator.report.model import Notice, Tone
 from orchestrator.report.records import HostRecords
 
 _ORDER = (Tone.BAD, Tone.WARN, Tone.NEUTRAL, Tone.GOOD)
-_BUILDS = (6002, 6003)
 SIMULATED = "simulated"
 
 
@@ -108,11 +108,10 @@ def _identity(name: str, identity: Identity | None, host: HostChange) -> Iterato
 
 
 def _wrong(identity: Identity, host: HostChange) -> Iterator[str]:
-    if identity.version != "6.0" or identity.build not in _BUILDS:
-        found = f"{wording.system(identity)}, build {wording.build(identity)}"
-        yield f"It is not Windows Server 2008 SP2: {found}."
-    elif identity.product_type is ProductType.WORKSTATION:
-        yield "It is a client of the same build (Vista SP2), not a server."
+    verdict = is_server_2008_sp2(identity)
+    if verdict.yes is not True:
+        sure = "It is not" if verdict.yes is False else "Nobody can say yet that it is"
+        yield f"{sure} Windows Server 2008 SP2: {'; '.join(verdict.reasons)}."
     expect = host.plan.expect
     if expect.build is not None and identity.build != expect.build:
         yield f"The plan expects build {expect.build}, found is {identity.build or wording.UNKNOWN}."

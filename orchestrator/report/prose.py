@@ -1,6 +1,7 @@
 """What a board asks of every change, in sentences: why, when, what may go wrong, how back. Pure."""
 
 from orchestrator.changeset.changes import ChangeSet, Kind, StepKind
+from orchestrator.lifecycle.dates import MILESTONES
 from orchestrator.report import wording
 from orchestrator.report.model import Pairs
 
@@ -17,7 +18,7 @@ def why(change_set: ChangeSet) -> Pairs:
         )
     return (
         ("Reason", wording.one_line(change_set.change.reason) or "not stated"),
-        ("Background", wording.NO_UPDATES),
+        ("Background", _background()),
         (
             "If it is not done",
             f"{wording.plural(len(change_set.hosts), 'server')} without security updates stay reachable on "
@@ -35,6 +36,25 @@ def schedule(change_set: ChangeSet) -> Pairs:
         ("Gate", "A wave starts only when every host of the wave before is done."),
         ("Stop rule", f"A wave starts no further host once {failures} of it has failed."),
         ("Outside the window", "The run refuses to start."),
+        ("How long", "Minutes for a server; merging a snapshot takes longer the more was written since."),
+        *_afterwards(change_set),
+    )
+
+
+def _afterwards(change_set: ChangeSet) -> Pairs:
+    if change_set.kind is Kind.UNDO or not any(host.plan.parity for host in change_set.hosts):
+        return ()
+    text = "Parity is asked for (`ferry parity RUN --host HOST --refresh`) until it passes; then the switch."
+    return (("Afterwards", text),)
+
+
+def _background() -> str:
+    days = {m.stage.partition(",")[0]: m.last_day for m in MILESTONES["2008"]}
+    return (
+        f"Extended support of Windows Server 2008 ended on {wording.day(days['extended support'])}, the last "
+        f"extended security updates (in Azure only) on {wording.day(days['extended security updates'])}, "
+        f"Premium Assurance, for those who had bought it, on {wording.day(days['Premium Assurance'])}. "
+        "Holes found since then stay open."
     )
 
 

@@ -104,6 +104,7 @@ def _host(host: HostView) -> list[str]:
     lines += [*heading("What it is", "-"), *pairs(host.item)]
     if host.target:
         lines += [*heading("Replacement", "-"), *pairs(host.target)]
+    lines += [*_isolation(host), *(_parity(host.parity) if host.parity else [])]
     lines += [*heading("Steps", "-"), *(line for step in host.steps for line in _step(step))]
     if host.checks:
         rows = [(c.badge.text, c.check, c.detail) for c in host.checks]
@@ -111,7 +112,7 @@ def _host(host: HostView) -> list[str]:
     if host.waivers and not host.parity:
         waivers = [tuple(value for _, value in waiver) for waiver in host.waivers]
         lines += [*heading("Planned waivers", "-"), *table(("Item", "Reason", "Owner", "Until"), waivers)]
-    return [*lines, *_isolation(host), *(_parity(host.parity) if host.parity else [])]
+    return lines
 
 
 def _step(step: StepView) -> list[str]:

@@ -128,6 +128,7 @@ def _glance(change_set: ChangeSet, run: RunRecord | None, given: int) -> Pairs:
         ("Servers", f"{len(change_set.hosts)} in {wording.plural(len(change_set.waves), 'wave')}"),
         ("Window", wording.window(change.window)),
         ("Risk class", change.risk or "not stated"),
+        ("Resources", _resources(change_set)),
         ("Approvals", f"{given} of {change.approvals} needed"),
         ("Point of no return", "none" if prose.harmless(change_set) else "yes, see back-out"),
     )
@@ -151,6 +152,15 @@ def _waves(change_set: ChangeSet) -> tuple[WaveView, ...]:
     return tuple(waves)
 
 
+def _resources(change_set: ChangeSet) -> str:
+    if change_set.kind is Kind.UNDO:
+        return "none"
+    targets = [h.plan.target for h in change_set.hosts if h.plan.target is not None]
+    memory = wording.size(sum(t.memory_bytes for t in targets))
+    cpus = wording.plural(sum(t.cpus for t in targets), "CPU")
+    return f"{cpus}, {memory} memory for {wording.plural(len(targets), 'replacement')}" if targets else "none"
+
+
 def _endpoint(endpoint: ObservedEndpoint) -> EndpointView:
     settings, info = endpoint.settings, endpoint.info
     badge = Badge(tone=Tone.GOOD, text="real")
@@ -158,7 +168,7 @@ def _endpoint(endpoint: ObservedEndpoint) -> EndpointView:
         badge = Badge(tone=Tone.WARN, text="simulation")
     elif tls_off(endpoint):
         badge = Badge(tone=Tone.WARN, text="TLS not verified")
-    own = tuple((name, str(value)) for name, value in sorted(settings.settings.items()))
+    own = tuple((name, wording.setting(value)) for name, value in sorted(settings.settings.items()))
     notes = tuple(("note", note) for note in info.notes)
     facts = (
         ("provider", settings.provider),

@@ -1,6 +1,6 @@
 """Times, sizes and states in words, and the sentences that every report shares. Pure."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from orchestrator.history import HostStatus, RunStatus, StepStatus
 from orchestrator.model.facts import Identity, ProductType
@@ -9,11 +9,6 @@ from orchestrator.parity.result import Severity, State, Verdict
 from orchestrator.report.model import Badge, Tone
 
 UNKNOWN = "unknown"
-
-NO_UPDATES = (
-    "Extended support of Windows Server 2008 ended on 14 January 2020, the last year of extended security "
-    "updates (in Azure only) on 9 January 2024. Holes found since then stay open."
-)
 
 RUN_BADGES = {
     RunStatus.RUNNING: Badge(tone=Tone.NEUTRAL, text="running"),
@@ -68,8 +63,12 @@ NOT_PROVED = Badge(tone=Tone.BAD, text="not proved")
 
 
 def state_badge(state: State, severity: Severity) -> Badge:
-    """Return a parity state; what only informs is never shown as bad."""
-    tone = Tone.NEUTRAL if severity is Severity.INFO else _STATE_TONES.get(state, Tone.NEUTRAL)
+    """Return a parity state; only a blocker is shown as bad."""
+    tone = _STATE_TONES.get(state, Tone.NEUTRAL)
+    if severity is Severity.INFO:
+        tone = Tone.NEUTRAL
+    elif severity is Severity.WARNING and tone is Tone.BAD:
+        tone = Tone.WARN
     return Badge(tone=tone, text=state.value)
 
 
@@ -130,6 +129,23 @@ def listed(names: tuple[str, ...], limit: int = 6) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def sentence(text: str) -> str:
+    """Return text as a sentence: a capital first, a full stop last."""
+    line = one_line(text)
+    ended = line if line.endswith((".", "!", "?")) else f"{line}."
+    return ended[:1].upper() + ended[1:]
+
+
+def setting(value: object) -> str:
+    """Return a setting's value; a secret is its reference and never more."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def day(on: date) -> str:
+    """Return a date as "14 January 2020"."""
+    return f"{on.day} {on:%B %Y}"
 
 
 def one_line(text: str) -> str:
