@@ -1,4 +1,4 @@
-"""The libvirt that the lab lives on: the system's, if it runs; else a private one that stays up until it is removed.
+"""The libvirt that the lab lives on: the system's, if it runs; else a private one that stays up until removed.
 
 It touches nothing whose name does not begin with PREFIX.
 """
@@ -22,6 +22,7 @@ OFFICE = f"{PREFIX}office"
 SYSTEM = "qemu:///system"
 _SYSTEM_IMAGES = Path("/var/lib/libvirt/images/ferry-lab")
 _PRIVATE_STATE = Path(os.environ.get("FERRY_LAB_LIBVIRT", "/var/lib/ferry-lab"))
+_INACTIVE = 2
 _UNDEFINE_ALL = 1 | 2 | 4 | 16
 
 _NETWORK = f"""<network><name>{OFFICE}</name><bridge name='ferry-office' stp='off'/>
@@ -91,8 +92,8 @@ class Hypervisor:
         elif not connection.networkLookupByName(OFFICE).isActive():
             connection.networkLookupByName(OFFICE).create()
 
-    def ensure_legacy(self, name: str, disk: Path) -> None:
-        """Define and start a legacy server, unless it is there."""
+    def ensure_legacy(self, name: str, disk: Path) -> str:
+        """Define and start a legacy server, unless it is there; return its persistent definition."""
         connection = self._open()
         domains = {d.name(): d for d in connection.listAllDomains()}
         if name not in domains:
@@ -107,6 +108,7 @@ class Hypervisor:
             domains[name] = connection.defineXML(xml)
         if not domains[name].isActive():
             domains[name].create()
+        return str(domains[name].XMLDesc(_INACTIVE))
 
     def remove(self) -> None:
         """Remove the lab's domains, networks and images; then the daemon, if the lab started it."""

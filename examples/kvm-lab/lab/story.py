@@ -1,8 +1,8 @@
 """The lab's story: build it, run the main job on it, take the run back, remove everything.
 
 `python -m lab.story demo|undo|clean` from examples/kvm-lab; the Makefile does that. What the story knows from
-one command to the next stands in `.lab/` of the project (FERRY_LAB_HOME). It acts only on domains and networks whose names begin
-with PREFIX, and only through libvirt and the `ferry` command, as a person would.
+one command to the next stands in `.lab/` of the project (FERRY_LAB_HOME). It acts only on domains and networks
+whose names begin with PREFIX, and only through libvirt and the `ferry` command, as a person would.
 """
 
 from __future__ import annotations
@@ -46,9 +46,8 @@ def demo() -> None:
     hypervisor = Hypervisor.find_or_start(HOME)
     say(f"libvirt: {hypervisor.uri} ({hypervisor.origin})")
     if (HOME / "run").exists():
-        say(
-            f"The main job has run already: {run_id()}. `make demo-undo` takes it back, `make demo-clean` removes all."
-        )
+        say(f"The main job has run already: {run_id()}.")
+        say("`make demo-undo` takes it back, `make demo-clean` removes the lab.")
         show(hypervisor)
         return
     prepare(hypervisor)
@@ -97,7 +96,8 @@ def prepare(hypervisor: Hypervisor) -> None:
         disk = hypervisor.images / f"{PREFIX}{image}.qcow2"
         if not disk.exists():
             shutil.copyfile(build(image, HOME / "images"), disk)
-        hypervisor.ensure_legacy(f"{PREFIX}{image}", disk)
+        definition = hypervisor.ensure_legacy(f"{PREFIX}{image}", disk)
+        (HOME / f"{image}-before.xml").write_text(definition, encoding="utf-8")
     show(hypervisor)
 
 
