@@ -1,1 +1,2 @@
-"""Adapters to hypervisors and clouds. Each one implements the roles of orchestrator.contract and imports nothing of its neighbours."""
+"""Adapters to hypervisors and clouds. Each one implements the roles of orchestrator.contract and imports
+nothing of its neighbours."""

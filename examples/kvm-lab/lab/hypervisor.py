@@ -1,4 +1,5 @@
-"""The libvirt that the lab lives on: the system's, if it runs; else a private one that stays up until removed.
+"""The libvirt that the lab lives on: the system's, if it runs; else a private one that stays up.
+
 
 It touches nothing whose name does not begin with PREFIX.
 """

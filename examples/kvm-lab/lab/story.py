@@ -1,8 +1,8 @@
 """The lab's story: build it, run the main job on it, take the run back, remove everything.
 
-`python -m lab.story demo|undo|clean` from examples/kvm-lab; the Makefile does that. What the story knows from
-one command to the next stands in `.lab/` of the project (FERRY_LAB_HOME). It acts only on domains and networks
-whose names begin with PREFIX, and only through libvirt and the `ferry` command, as a person would.
+`python -m lab.story demo|undo|clean` from examples/kvm-lab; the Makefile does that. What the story knows
+from one command to the next stands in `.lab/` of the project (FERRY_LAB_HOME). It acts only on domains and
+networks whose names begin with PREFIX, and only through libvirt and the `ferry` command, as a person would.
 """
 
 from __future__ import annotations
