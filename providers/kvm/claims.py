@@ -18,14 +18,14 @@ from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.machine import Claim, MachineRef
 from providers.kvm.cards import parse
-from providers.kvm.faults import conflict, not_found
+from providers.kvm.faults import conflict, not_found, permanent
 from providers.kvm.link import Link, act
+from providers.kvm.metadata import Mark, places
 
 _USAGE = "ferry/claim/"
-_NAMESPACE = "urn:ferry6003:claim"
-_PREFIX = "ferry-claim"
 _ID_SPACE = uuid.UUID("5f0e5c1a-6003-4c1a-8c1a-6b0d5a3f6003")
-_SHOWN = ("run", "host", "digest", "state_id", "generation", "since")
+_SHOWN = Mark("claim")
+_FIELDS = ("run", "host", "digest", "state_id", "generation", "since")
 
 
 def read_claims(link: Link) -> dict[str, Claim]:
@@ -137,40 +137,22 @@ class KvmClaims:
 
     def _show(self, domain: Any, ref: MachineRef, claim: Claim, effect: Effect) -> None:
         """Write the metadata, live and persistent, unless it says so already; read it back."""
-        for flag, word in _places(self._link, domain):
-            if self._shown(domain, flag) == _attributes(claim):
+        wanted = _attributes(claim)
+        for where, word in places(self._link, domain).items():
+            if _SHOWN.read(self._link, domain, where) == wanted:
                 continue
             what = f"show the claim on {ref.name} ({word})"
-            element = ET.tostring(ET.Element("claim", _attributes(claim)), encoding="unicode")
-            kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-            act(effect, what, domain.setMetadata, kind, element, _PREFIX, _NAMESPACE, flag)
-            if self._shown(domain, flag) != _attributes(claim):
+            _SHOWN.write(domain, where, wanted, what, effect)
+            if _SHOWN.read(self._link, domain, where) != wanted:
                 message = f"cannot {what}: libvirt accepted it, but shows something else"
-                raise ProviderError(ErrorKind.PERMANENT, message)
+                raise permanent(message)
 
     def _hide(self, domain: Any, ref: MachineRef, claim: Claim, effect: Effect) -> None:
-        for flag, word in _places(self._link, domain):
-            shown = self._shown(domain, flag)
-            if shown is None or (shown.get("run"), shown.get("state_id")) != (claim.run, claim.state_id):
-                continue
-            kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-            what = f"take the shown claim off {ref.name} ({word})"
-            act(effect, what, domain.setMetadata, kind, None, _PREFIX, _NAMESPACE, flag)
-
-    def _shown(self, domain: Any, flag: int) -> dict[str, str] | None:
-        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-        text = self._link.find("read the domain's metadata", domain.metadata, kind, _NAMESPACE, flag)
-        return None if text is None else dict(parse(text).attrib)
-
-
-def _places(link: Link, domain: Any) -> list[tuple[int, str]]:
-    """Where a domain keeps metadata: the live definition while it runs, the persistent one if it has one."""
-    places = []
-    if link.read("ask for the domain's state", domain.isPersistent):
-        places.append((libvirt.VIR_DOMAIN_AFFECT_CONFIG, "persistent"))
-    if link.read("ask for the domain's state", domain.isActive):
-        places.append((libvirt.VIR_DOMAIN_AFFECT_LIVE, "live"))
-    return places
+        for where, word in places(self._link, domain).items():
+            shown = _SHOWN.read(self._link, domain, where) or {}
+            if (shown.get("run"), shown.get("state_id")) == (claim.run, claim.state_id):
+                what = f"take the shown claim off {ref.name} ({word})"
+                _SHOWN.write(domain, where, None, what, effect)
 
 
 def _equal(held: Claim, claim: Claim) -> bool:
@@ -196,8 +178,8 @@ def _secret_id(ref: MachineRef, claim: Claim) -> str:
 
 
 def _attributes(claim: Claim) -> dict[str, str]:
-    values = claim.model_dump(mode="json", include=set(_SHOWN))
-    return {name: str(values[name]) for name in _SHOWN if values[name] not in (None, "")}
+    values = claim.model_dump(mode="json", include=set(_FIELDS))
+    return {name: str(values[name]) for name in _FIELDS if values[name] not in (None, "")}
 
 
 def _secret_xml(ref: MachineRef, claim: Claim, secret_id: str) -> str:

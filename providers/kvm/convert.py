@@ -197,7 +197,7 @@ def _mirrors(root: ET.Element) -> Iterator[str]:
     for element in root.findall("devices/disk"):
         mirror = element.find("mirror")
         if mirror is not None:
-            yield f"block job on {_key(element)}: {mirror.get('job', 'copy')}"
+            yield f"block job on {_key(element)}: {mirror.get('job') or 'copy'}"
 
 
 def _notes(root: ET.Element) -> Iterator[str]:

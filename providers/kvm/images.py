@@ -87,9 +87,15 @@ class Images:
         return None
 
     def _pools(self) -> list[Any]:
+        """Return the active storage pools; none where libvirt was installed without its storage driver."""
         active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
         what = "list the storage pools"
-        return list(self._link.read(what, lambda: self._link.conn().listAllStoragePools(active)))
+        try:
+            return list(self._link.read(what, lambda: self._link.conn().listAllStoragePools(active)))
+        except ProviderError as error:
+            if error.kind is ErrorKind.UNSUPPORTED:
+                return []
+            raise
 
 
 def _remote(name: str, path: str, text: str) -> GoldenImage:

@@ -9,12 +9,14 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.contract.errors import ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.machine import Disk, Machine
 from providers.kvm.faults import conflict
 from providers.kvm.inventory import KvmInventory
 from providers.kvm.link import Link, act
 from providers.kvm.preflight import snapshot_disks
+from providers.kvm.storage import qemu_img
 
 
 def token_mark(token: str, of: str = "") -> str:
@@ -69,7 +71,21 @@ class Overlays:
                 raise conflict(
                     message, "somebody removed the snapshot's metadata; merge it by virsh blockcommit"
                 )
+        _refuse_if_open(path)
         act(effect, f"remove the orphaned overlay {path}", Path(path).unlink)
+
+
+def _refuse_if_open(path: str) -> None:
+    """A QEMU that was switched to it while libvirtd died writes it, whatever libvirt's chains say: its lock
+    tells."""
+    try:
+        qemu_img(["info", "-f", "qcow2", path])
+    except ProviderError as error:
+        if "lock" in error.message:
+            message = f"{path} is open in a running QEMU, but in no chain that libvirt knows"
+            raise conflict(
+                message, "it is left alone; restart that machine's QEMU, or merge by hand"
+            ) from error
 
 
 def _path(disk: Disk, folder: Path, token: str) -> str:

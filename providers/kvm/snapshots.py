@@ -1,9 +1,7 @@
 """External snapshots: all writable disks at once, the token in the snapshot's description, overlays beside
 the images.
 
-libvirt makes and merges them; no image of the source is touched here. A stopped machine's older snapshots
-cannot be merged by libvirt
-itself: the machine is then started paused, so that no guest code runs, and stopped again.
+libvirt makes and merges them; no image of the source is touched here.
 """
 
 import xml.etree.ElementTree as ET
@@ -19,6 +17,7 @@ from providers.kvm.convert import TOKEN_LINE, SnapshotView
 from providers.kvm.faults import conflict, permanent
 from providers.kvm.inventory import KvmInventory
 from providers.kvm.link import Link, act
+from providers.kvm.merge import Merger
 from providers.kvm.overlays import Overlays, overlay_path
 from providers.kvm.preflight import REMOVABLE_SINCE, KvmPreflight, snapshot_disks
 
@@ -33,7 +32,7 @@ class KvmSnapshots:
         self._inventory = inventory
         self._preflight = preflight
         self._overlays = Overlays(link, inventory)
-        self._paused: set[str] = set()
+        self._merger = Merger(link)
 
     def ensure_snapshot(
         self, ref: MachineRef, name: str, consistency: Consistency, effect: Effect
@@ -118,7 +117,7 @@ class KvmSnapshots:
     def _remove_one(self, domain: Any, ref: MachineRef, token: str, effect: Effect) -> None:
         found = self._bearing(domain, token)
         if found is None:
-            self._stop_if_paused(domain, ref, effect)
+            self._merger.finish(domain, ref, token, effect)
             return
         if not effect.owns(ObjectKind.SNAPSHOT, _id(ref, token)):
             raise _foreign(ref, found)
@@ -128,33 +127,8 @@ class KvmSnapshots:
                 what, "update libvirt, or merge by virsh blockcommit and snapshot-delete --metadata"
             )
         machine = self._inventory.machine(ref)
-        if machine.busy:
-            message = f"machine {ref.name} is busy: {'; '.join(machine.busy)}"
-            raise conflict(message, "wait for its end (virsh blockjob) and try again")
-        self._merge(domain, machine, found, effect)
+        self._merger.merge(domain, machine, found, token, effect)
         self._check_merged(domain, ref, found, token)
-
-    def _merge(self, domain: Any, machine: Machine, found: SnapshotView, effect: Effect) -> None:
-        """Delete the snapshot; libvirt returns when the merge is done."""
-        ref, sources = machine.ref, {disk.source for disk in machine.disks}
-        buried = any(path not in sources for path in found.overlays.values())
-        if buried and not self._link.read("ask for the domain's state", domain.isActive):
-            # Autodestroy: should this process die, libvirtd itself stops the machine again.
-            flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
-            act(effect, f"start {ref.name} paused, to merge its snapshot", domain.createWithFlags, flags)
-            self._paused.add(ref.id)
-        snapshot = self._link.read("look up the snapshot", domain.snapshotLookupByName, found.snapshot.name)
-        act(effect, f"remove snapshot {found.snapshot.name} of {ref.name}", snapshot.delete)
-        self._stop_if_paused(domain, ref, effect)
-
-    def _stop_if_paused(self, domain: Any, ref: MachineRef, effect: Effect) -> None:
-        """Stop the machine if we started it for a merge, and it still is as we started it."""
-        if ref.id not in self._paused:
-            return
-        state, _ = self._link.read("ask for the domain's state", domain.state)
-        if state == libvirt.VIR_DOMAIN_PAUSED:
-            act(effect, f"stop {ref.name} again", domain.destroy)
-        self._paused.discard(ref.id)
 
     def _check_merged(self, domain: Any, ref: MachineRef, found: SnapshotView, token: str) -> None:
         """Re-read: the snapshot is gone, and no chain holds its overlays."""
