@@ -16,8 +16,8 @@ _LABEL = 26
 
 def heading(text: str, mark: str = "=") -> list[str]:
     """Return a heading with an empty line before it and its underline."""
-    shown = printable(text)
-    return ["", shown, mark * min(WIDTH, cell_len(shown))]
+    lines = paragraph(text)
+    return ["", *lines, mark * max(map(cell_len, lines))]
 
 
 def paragraph(text: str, indent: int = 0, first: str = "") -> list[str]:
