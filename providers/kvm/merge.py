@@ -7,10 +7,12 @@ Before any merge the machine is marked with the token and its power: jobs that a
 are the interrupted merge's, and one that was off and is found paused is stopped again.
 """
 
+import time
 from typing import Any
 
 import libvirt
 
+from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect
 from orchestrator.model.machine import Machine, MachineRef
 from providers.kvm.convert import SnapshotView
@@ -22,6 +24,7 @@ _MERGING = Mark("merge")
 _ON, _OFF = "on", "off"
 _PAUSED_FOR_US = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
 """Autodestroy: should this process die, libvirtd stops the machine again."""
+_END_SECONDS = 60
 
 
 class Merger:
@@ -59,14 +62,31 @@ class Merger:
         _MERGING.write(domain, PERSISTENT, None, f"take the merge's mark off {ref.name}", effect)
 
     def _abort_left_jobs(self, domain: Any, machine: Machine, effect: Effect) -> None:
-        """End the job of a merge that libvirtd died in: what it copied stays valid, and the merge is begun
-        anew."""
+        """End the job of a merge that libvirtd died in; the merge is then begun anew, and nothing is lost."""
         if not self._active(domain):
             return
-        for disk in machine.disks:
-            if not disk.cdrom and self._link.read("ask for block jobs", domain.blockJobInfo, disk.key):
-                what = f"end the merge of {disk.key} that was interrupted"
-                act(effect, what, domain.blockJobAbort, disk.key)
+        for key in [disk.key for disk in machine.disks if not disk.cdrom]:
+            if not self._job(domain, key):
+                continue
+            try:
+                act(effect, f"end the interrupted merge of {key}", domain.blockJobAbort, key)
+            except ProviderError as error:
+                # A libvirtd that came up again ends it by itself, and then refuses to be asked.
+                if error.kind is ErrorKind.UNCERTAIN:
+                    raise
+            self._await_end(domain, machine.ref, key)
+
+    def _await_end(self, domain: Any, ref: MachineRef, key: str) -> None:
+        until = time.monotonic() + _END_SECONDS
+        while self._job(domain, key):
+            if time.monotonic() > until:
+                message = f"the interrupted merge of {key} of {ref.name} does not end"
+                hint = "look at virsh blockjob, end it by virsh blockjob --abort, then resume"
+                raise ProviderError(ErrorKind.TIMEOUT, message, hint=hint)
+            time.sleep(0.1)
+
+    def _job(self, domain: Any, key: str) -> bool:
+        return bool(self._link.read("ask for block jobs", domain.blockJobInfo, key))
 
     def _active(self, domain: Any) -> bool:
         return bool(self._link.read("ask for the domain's state", domain.isActive))
