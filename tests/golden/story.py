@@ -42,6 +42,8 @@ from orchestrator.report.view import build_view
 from tests.unit import builders as b
 
 STARTED = datetime(2026, 12, 5, 21, 4, 10, tzinfo=b.NOW.tzinfo)
+RULES = "v1 sha256:0123456789abcdef"
+"""Not the real digest, so that a new rule does not rewrite the kept reports."""
 RUN = "r20261205-210410-4f2a"
 
 
@@ -252,6 +254,7 @@ def _of_host(
     spec = host.plan.parity or ParitySpec()
     target = host.plan.target
     assert target is not None
+    result = compare(old, new, spec, release=release, today=STARTED.date())
     staged = StagedTarget(
         endpoint=target.endpoint,
         id=f"11111111-0000-4000-8000-{name.encode().hex():0>12.12}",
@@ -266,7 +269,7 @@ def _of_host(
         evidence(name, "isolation", _proof(mode, True), 90),
         evidence(name, "staged", staged, 120),
         evidence(name, "facts-target", new, 150),
-        evidence(name, "parity", compare(old, new, spec, release=release, today=STARTED.date()), 160),
+        evidence(name, "parity", result.model_copy(update={"rules": RULES}), 160),
     )
 
 

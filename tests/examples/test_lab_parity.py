@@ -1,0 +1,119 @@
+"""The lab's servers through the real collector: parity lists what was planted on them, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.guest.offline import collect_from_image
+from orchestrator.model.facts import ServerFacts
+from orchestrator.model.plan import ParitySpec
+from orchestrator.parity.compare import compare
+from orchestrator.parity.result import ParityResult, State, Verdict
+from tests.unit import builders as b
+
+BUILDER = Path(__file__).parents[2] / "examples" / "kvm-lab" / "build_images.py"
+
+ON_FILE01 = {
+    "service:BranchBackup",
+    "service:Browser",
+    "service:MepService",
+    "service:ScanRouter",
+    "service:SrmSvc",
+    "share:Groups",
+    "share:Labels",
+    "share:Projects$",
+    "share:Scans",
+    r"task:\Branch\FreeSpaceMail",
+    r"task:\NightlyExport",
+    "software:branchbackup agent",
+    "software:label studio print client",
+    "software:meridian endpoint protection",
+    "software:scanrouter",
+    "hosts:erp.branch.example",
+    "hosts:exports",
+    "hosts:exports.branch.example",
+    "network:domain",
+}
+BUILT_UP = {
+    "service:BranchBackup",
+    "share:Groups",
+    "share:Projects$",
+    "software:branchbackup agent",
+    "hosts:exports",
+    "hosts:exports.branch.example",
+    "network:domain",
+}
+ON_APP02 = {
+    "service:AppHostSvc",
+    "service:IISADMIN",
+    "service:OrderBridge",
+    "service:SMTPSVC",
+    "service:W3SVC",
+    "service:WAS",
+    "share:Orders",
+    r"task:\RecycleOrders",
+    "software:java 6 update 45",
+    "software:meridian endpoint protection",
+    "software:microsoft sql server native client",
+    "software:orderbridge",
+    "hosts:db3.branch.example",
+    "hosts:erp.branch.example",
+}
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ServerFacts]:
+    """Collect a lab server's facts from its image, each once."""
+    folder = tmp_path_factory.mktemp("lab")
+    kept: dict[str, ServerFacts] = {}
+
+    def collect(name: str) -> ServerFacts:
+        if name not in kept:
+            command = [sys.executable, str(BUILDER), "--out", str(folder), name]
+            subprocess.run(command, check=True, capture_output=True, timeout=100)
+            kept[name] = collect_from_image(folder / f"{name}.qcow2")
+        return kept[name]
+
+    return collect
+
+
+def look(old: ServerFacts, new: ServerFacts, profile: str, release: int) -> ParityResult:
+    spec = ParitySpec(profile=profile, waivers=(b.a_waiver("service:Browser"),))
+    return compare(old, new, spec, release=release, today=b.TODAY)
+
+
+def open_items(result: ParityResult) -> set[str]:
+    return {item.item for item in result.open_items}
+
+
+def test_the_file_server_against_the_golden_image(facts: Callable[[str], ServerFacts]) -> None:
+    result = look(facts("file01"), facts("win2025-golden"), "file-server", 2025)
+    assert open_items(result) == ON_FILE01 - {"service:Browser"}
+    assert [item.item for item in result.items if item.state is State.WAIVED] == ["service:Browser"]
+    assert result.count(State.EXTRA) == 0
+    assert result.verdict is Verdict.FAIL
+
+
+def test_the_file_server_after_people_have_built_it_up(facts: Callable[[str], ServerFacts]) -> None:
+    result = look(facts("file01"), facts("file01n-built"), "file-server", 2025)
+    assert open_items(result) == ON_FILE01 - BUILT_UP - {"service:Browser"}
+    changed = [item.item for item in result.open_items if item.state is State.CHANGED]
+    assert changed == [r"task:\Branch\FreeSpaceMail"]
+
+
+def test_the_application_server_against_the_golden_image(facts: Callable[[str], ServerFacts]) -> None:
+    result = look(facts("app02"), facts("win2022-golden"), "web-server", 2022)
+    assert open_items(result) == ON_APP02
+    assert [note.item for note in result.waiver_notes] == ["service:Browser"]
+
+
+@pytest.mark.parametrize("name", ["file01", "app02", "win2022-golden", "win2025-golden", "file01n-built"])
+def test_a_server_differs_from_itself_in_nothing(facts: Callable[[str], ServerFacts], name: str) -> None:
+    own = facts(name)
+    result = look(own, own, "generic", 2025)
+    assert open_items(result) <= {"identity:release"}
