@@ -20,7 +20,7 @@ from providers.kvm.faults import from_libvirt, from_os, not_found
 
 T = TypeVar("T")
 
-_IDLE = 0.5
+_IDLE = 0.1
 """Seconds without a call after which a connection is asked whether it still answers, before it is used
 again."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import shutil
 import subprocess
 import tempfile
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 import libvirt
 import libvirt_qemu
+import pytest
 
 from orchestrator.contract.conformance.rig import DISK_BYTES, Fault, Oddity
 from orchestrator.contract.provider import ObjectKind, Provider
@@ -52,8 +55,8 @@ class KvmRig:
         self._count = 0
         self._loops: list[str] = []
         self._bridges = [self._bridge(), self._bridge()]
-        self._ordinary = self.name("lan")
-        self._network(self._ordinary, self._bridges[0])
+        self.ordinary = self.name("lan")
+        self._network(self.ordinary, self._bridges[0])
         self._golden = self._make_golden()
         self.endpoint = EndpointSettings(
             name="lab",
@@ -86,7 +89,7 @@ class KvmRig:
         for domain in conn.listAllDomains():
             self._delete(domain)
         for network in conn.listAllNetworks():
-            if network.name() != self._ordinary:
+            if network.name() != self.ordinary:
                 with contextlib.suppress(libvirt.libvirtError):
                     network.destroy()
                 with contextlib.suppress(libvirt.libvirtError):
@@ -139,11 +142,18 @@ class KvmRig:
     # Machines
 
     def make_machine(
-        self, name: str, *, running: bool = False, nics: int = 1, disks: int = 1, oddity: Oddity | None = None
+        self,
+        name: str,
+        *,
+        running: bool = False,
+        nics: int = 1,
+        disks: int = 1,
+        oddity: Oddity | None = None,
+        disk_bytes: int = DISK_BYTES,
     ) -> MachineRef:
-        elements = "".join(self._disk(name, n, oddity if n == 0 else None) for n in range(disks))
+        elements = "".join(self._disk(name, n, disk_bytes, oddity if n == 0 else None) for n in range(disks))
         cards = (
-            f"<interface type='network'><source network='{self._ordinary}'/><model type='e1000'/></interface>"
+            f"<interface type='network'><source network='{self.ordinary}'/><model type='e1000'/></interface>"
         )
         domain = self.conn.defineXML(
             f"<domain type='{domain_type()}'><name>{name}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>"
@@ -152,9 +162,35 @@ class KvmRig:
         )
         if running:
             domain.create()
+        ref = MachineRef(endpoint="lab", id=domain.UUIDString(), name=name)
         if oddity is Oddity.BUSY:
-            self._begin_job(domain, name)
+            self.begin_job(ref)
+        return ref
+
+    def twin(self, ref: MachineRef, disk: Path | None = None) -> MachineRef:
+        """Define a second machine with the same disks, or with `disk` as its first."""
+        root, name = _xml(self._domain(ref).XMLDesc(INACTIVE)), self.name("twin")
+        root.remove(root.find("uuid"))
+        root.find("name").text = name
+        for mac in root.findall("devices/interface/mac"):
+            mac.set("address", "52:54:00:00:00:02")
+        if disk is not None:
+            root.find("devices/disk[@device='disk']/source").set("file", str(disk))
+        domain = self.conn.defineXML(ET.tostring(root, encoding="unicode"))
         return MachineRef(endpoint="lab", id=domain.UUIDString(), name=name)
+
+    def begin_job(self, ref: MachineRef) -> None:
+        """Begin a block job on the first disk that does not end by itself."""
+        source = f"<source file='{self.daemon.images}/{ref.name}-copy'/>"
+        copy = f"<disk type='file'><driver type='qcow2'/>{source}</disk>"
+        self._domain(ref).blockCopy("hda", copy, {}, libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB)
+
+    def await_job(self, ref: MachineRef, limit: float = 20) -> None:
+        """Return when a block job on the first disk is under way."""
+        domain, until = self._domain(ref), time.monotonic() + limit
+        while not (domain.isActive() and "<mirror" in domain.XMLDesc()):
+            assert time.monotonic() < until, "no block job began"
+            time.sleep(0.005)
 
     def delete_machine(self, ref: MachineRef) -> None:
         self._delete(self._domain(ref))
@@ -273,6 +309,22 @@ class KvmRig:
         for log in (self.daemon.state / "log").rglob("*.log"):
             yield log.read_text(errors="replace")
 
+    @contextlib.contextmanager
+    def pool(self, name: str, copies: Iterable[str]) -> Iterator[Path]:
+        """A storage pool over a folder of its own, with copies of the golden image under these names."""
+        with tempfile.TemporaryDirectory() as folder:
+            for copy in copies:
+                shutil.copy(self._golden, Path(folder) / copy)
+            pool = self.conn.storagePoolDefineXML(
+                f"<pool type='dir'><name>{name}</name><target><path>{folder}</path></target></pool>"
+            )
+            try:
+                pool.create()
+                yield Path(folder)
+            finally:
+                pool.destroy()
+                pool.undefine()
+
     # Inside
 
     def _domain(self, ref: MachineRef) -> Any:
@@ -291,11 +343,11 @@ class KvmRig:
             if file != str(self._golden) and not Path(file).name.startswith("boot"):
                 Path(file).unlink(missing_ok=True)
 
-    def _disk(self, name: str, number: int, oddity: Oddity | None) -> str:
+    def _disk(self, name: str, number: int, size: int, oddity: Oddity | None) -> str:
         path, form, kind, extra = self.daemon.images / f"{name}-{number}", "qcow2", "file", ""
         if oddity in (Oddity.SHARED_DISK, Oddity.PASSTHROUGH):
             form = "raw"
-        run("qemu-img", "create", "-q", "-f", form, str(path), str(DISK_BYTES))
+        run("qemu-img", "create", "-q", "-f", form, str(path), str(size))
         if oddity is Oddity.SHARED_DISK:
             extra = "<shareable/>"
         if oddity is Oddity.DEEP_CHAIN:
@@ -319,11 +371,6 @@ class KvmRig:
             run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(path), "-F", "qcow2", str(above))
             path = above
         return path
-
-    def _begin_job(self, domain: Any, name: str) -> None:
-        source = f"<source file='{self.daemon.images}/{name}-copy'/>"
-        copy = f"<disk type='file'><driver type='qcow2'/>{source}</disk>"
-        domain.blockCopy("hda", copy, {}, libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB)
 
     def _boot_floppy(self) -> str:
         path = self.daemon.images / "boot.img"
@@ -386,6 +433,20 @@ class KvmRig:
 
 def _xml(text: str) -> Any:
     return ET.fromstring(text)  # noqa: S314  # libvirt's own
+
+
+@pytest.fixture(scope="module")
+def shared_rig(libvirtd: PrivateLibvirtd) -> Iterator[KvmRig]:
+    """One rig for a module: to be imported beside `rig` and `libvirtd`."""
+    with KvmRig(libvirtd) as made:
+        yield made
+
+
+@pytest.fixture
+def rig(shared_rig: KvmRig) -> Iterator[KvmRig]:
+    """The module's rig, tidied after each test."""
+    yield shared_rig
+    shared_rig.tidy()
 
 
 def _read(path: str, form: str, offset: int, length: int) -> bytes:
