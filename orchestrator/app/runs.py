@@ -43,6 +43,8 @@ def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[Cha
 def start(url: str | None, change_set: ChangeSet, digest: str, update: Update) -> RunRecord:
     """Carry a change set out and follow it to its end. Raises Refused before anything was done."""
     with working(url, _providers(change_set)) as engine:
+        if change_set.undo_of is not None:
+            api.settle(engine, change_set.undo_of, now=clock.now())
         run = api.start_run(engine, change_set, digest, now=clock.now())
         return _follow(engine, run, update)
 
@@ -171,11 +173,16 @@ def pause(url: str | None, name: str) -> str:
 
 
 def cancel(url: str | None, name: str) -> str:
-    """Ask a run to end; return its id."""
+    """Ask a run to end; one that nobody works on is ended here. Return its id."""
     with states.opened(url) as state:
         run = states.run_id(state, name)
-        api.cancel(state, run, clock.now())
-        return run
+        if api.run_record(state, run).status is not RunStatus.INTERRUPTED:
+            api.cancel(state, run, clock.now())
+            return run
+        providers = providers_of(state, run)
+    with working(url, providers) as engine:
+        api.settle(engine, run, now=clock.now())
+    return run
 
 
 def undo_of(

@@ -238,3 +238,18 @@ _GIVEN_UP = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 def unfinished(record: RunRecord) -> tuple[str, ...]:
     """Return the hosts of a run that are not done."""
     return tuple(h.host for h in record.hosts if h.status is not HostStatus.DONE)
+
+
+def settle(engine: Engine, run: str, *, now: datetime) -> RunRecord:
+    """End a run that no worker goes on with, so that it can be taken back: its hosts end before their next step.
+
+    Without this the reaper would carry on with what is about to be undone. Returns when the run has ended.
+    """
+    state = engine.runtime.state
+    row = runs.row(state, run)
+    if row.status not in runs.ENDED:
+        cancel(state, run, now)
+        # A process may have died between writing the run down and handing it over.
+        _enqueue(engine, runs.change_set(state, row.digest), run, row.attempt)
+        wait_run(state, run)
+    return run_record(state, run)
