@@ -41,10 +41,12 @@ _TEXT_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class SnapshotView:
-    """A snapshot as libvirt describes it. `overlays`: per disk the file that is written since."""
+    """A snapshot as libvirt describes it. `overlays`: per disk the file that is written since; `pinned`: the
+    disks whose backing chain the definition spelled out when it was taken."""
 
     snapshot: Snapshot
     overlays: Mapping[str, str]
+    pinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,15 @@ def to_snapshot(text: str) -> SnapshotView:
         parent=root.findtext("parent/name"),
     )
     external = [e for e in root.findall("disks/disk") if e.get("snapshot") == "external"]
-    return SnapshotView(snapshot, {e.get("name", ""): _source(e) for e in external})
+    domain = root.find("inactiveDomain")
+    pinned = _pinned(root.find("domain") if domain is None else domain)
+    return SnapshotView(snapshot, {e.get("name", ""): _source(e) for e in external}, frozenset(pinned))
+
+
+def pinned_disks(text: str) -> dict[str, str]:
+    """Return, by key, the XML of each disk whose backing chain a definition spells out: without that
+    chain."""
+    return _pinned(parse(text))
 
 
 def firmware(root: ET.Element) -> Firmware:
@@ -191,6 +201,16 @@ def _source(element: ET.Element) -> str:
         return f"volume:{source.get('pool', '')}/{source.get('volume', '')}"
     # An empty drive of a running machine keeps a source that names nothing.
     return "" if kind == "file" else f"{source.get('protocol') or kind}:{source.get('name', '')}"
+
+
+def _pinned(domain: ET.Element | None) -> dict[str, str]:
+    found = {}
+    for disk in [] if domain is None else domain.findall("devices/disk"):
+        store = disk.find("backingStore")
+        if store is not None:
+            disk.remove(store)
+            found[_key(disk)] = ET.tostring(disk, encoding="unicode")
+    return found
 
 
 def _mirrors(root: ET.Element) -> Iterator[str]:

@@ -15,7 +15,7 @@ import libvirt
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect
 from orchestrator.model.machine import Machine, MachineRef
-from providers.kvm.convert import SnapshotView
+from providers.kvm.convert import SnapshotView, pinned_disks
 from providers.kvm.faults import conflict
 from providers.kvm.link import Link, act
 from providers.kvm.metadata import PERSISTENT, Mark
@@ -50,6 +50,7 @@ class Merger:
         known = self._link.read("look up the snapshot", domain.snapshotLookupByName, snapshot)
         act(effect, f"remove snapshot {snapshot} of {name}", known.delete)
         self.finish(domain, machine.ref, token, effect)
+        self._unpin(domain, name, found, effect)
 
     def finish(self, domain: Any, ref: MachineRef, token: str, effect: Effect) -> None:
         """Stop a machine that was only started to merge this token's snapshot, and take the mark off."""
@@ -60,6 +61,16 @@ class Merger:
         if mark.get("was") == _OFF and state == libvirt.VIR_DOMAIN_PAUSED:
             act(effect, f"stop {ref.name} again, which was started paused to merge", domain.destroy)
         _MERGING.write(domain, PERSISTENT, None, f"take the merge's mark off {ref.name}", effect)
+
+    def _unpin(self, domain: Any, name: str, found: SnapshotView, effect: Effect) -> None:
+        """Take the backing chain out of the definition where it was not written out before the snapshot."""
+        if not self._link.read("ask for the domain's state", domain.isPersistent):
+            return
+        text = self._link.read(f"read {name}", domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
+        for key, disk in pinned_disks(text).items():
+            if key in found.overlays and key not in found.pinned:
+                what = f"restore the definition of disk {key} of {name}"
+                act(effect, what, domain.updateDeviceFlags, disk, PERSISTENT)
 
     def _abort_left_jobs(self, domain: Any, machine: Machine, effect: Effect) -> None:
         """End the job of a merge that libvirtd died in; the merge is then begun anew, and nothing is lost."""
