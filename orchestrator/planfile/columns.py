@@ -48,6 +48,7 @@ _TARGET = {
     "target_endpoint", "release", "image", "target_vm", "computer_name", "cpus", "memory", "target_network",
     "target_subnet", "ip", "gateway", "dns", "admin_password_env", "profile",
 }  # fmt: skip
+NEEDED = ("name", "endpoint")
 _WORDS = {"provider", "arch", "disposition", "snapshot", "mode"}
 
 
@@ -98,11 +99,11 @@ def read_records(rows: list[Row]) -> tuple[list[Record], list[Diagnostic]]:
             if extra:
                 problems.append(problem(extra, "csv", "a cell without a header", "give the column a header"))
         cells = {column: cell for column, cell in zip(headers, row, strict=False) if column}
-        if not cells.get("name"):
-            problems.append(
-                problem(row[0], "csv", "a row without a name", "write the host's name, or remove the row")
-            )
-        else:
+        missing = [column for column in NEEDED if not cells.get(column)]
+        for column in missing if set(NEEDED) <= set(headers) else ():
+            summary = f"a row without {quoted(column)}"
+            problems.append(problem(row[0], "csv", summary, "write it, or remove the row"))
+        if not missing:
             records.append(Record(Location(row[0].at.file, row[0].at.line, 0), cells))
     if not records and not problems:
         problems.append(
@@ -127,7 +128,7 @@ def _headers(row: Row) -> tuple[list[str | None], list[Diagnostic]]:
                 problem(cell, "column-twice", f"a second column for {quoted(column)}", "keep one of them")
             )
         found.append(column)
-    for needed in ("name", "endpoint"):
+    for needed in NEEDED:
         if needed not in found:
             hint = f"add a column {quoted(needed)}"
             problems.append(problem(row[0], "no-column", f"there is no column {quoted(needed)}", hint))

@@ -15,13 +15,10 @@ from orchestrator.model.plan import PlanFile
 from orchestrator.planfile.build import build_plan
 from orchestrator.planfile.clear_secrets import find_secrets
 from orchestrator.planfile.locate import locate, read_bytes
-from orchestrator.planfile.nodes import Items, Node, Table, Text
+from orchestrator.planfile.nodes import ENOUGH, Items, Node, Table, Text
 from orchestrator.planfile.rules import check_rules
 from orchestrator.planfile.spec import PlanSpec
 from orchestrator.planfile.wording import listed, quoted, suggest
-
-MAX_SHOWN = 200
-"""So many problems of one file are reported; a file with more of them is not improved by a longer list."""
 
 
 def load_plan(path: Path, *, today: date) -> PlanFile:
@@ -76,7 +73,8 @@ def _read_models(root: Table) -> tuple[PlanSpec | None, list[Diagnostic]]:
         spec = PlanSpec.model_validate(root, context=problems)
     except ValidationError as error:
         # Missing keys are in the list already: the models report them with what to write.
-        problems += [_translate(root, e) for e in error.errors(include_url=False) if e["type"] != "missing"]
+        errors = [e for e in error.errors(include_url=False) if e["type"] != "missing"]
+        problems += [_translate(root, e) for e in errors[:ENOUGH]]
     return spec, problems
 
 
@@ -144,9 +142,12 @@ def _ordered(problems: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     ordered = sorted(
         unique, key=lambda d: (d.location or Location("", 0, 0), d.severity is Severity.WARNING, d.code)
     )
-    if len(ordered) <= MAX_SHOWN:
+    if len(ordered) <= ENOUGH:
         return tuple(ordered)
     rest = Diagnostic(
-        "too-many", f"{len(ordered) - MAX_SHOWN} more problems", "correct these first", ordered[-1].location
+        "too-many",
+        f"{len(ordered) - ENOUGH} more problems, or still more",
+        "correct these first",
+        ordered[-1].location,
     )
-    return (*ordered[:MAX_SHOWN], rest)
+    return (*ordered[:ENOUGH], rest)

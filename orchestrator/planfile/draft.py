@@ -36,7 +36,11 @@ def yaml_text(root: Table) -> str:
 
 def _entry(key: str, value: Node, indent: str) -> list[str]:
     short = _flow(value)
-    if isinstance(value, Text) or (len(indent) > 0 and len(indent) + len(key) + len(short) < _FLOW_WIDTH):
+    if (
+        isinstance(value, Text)
+        or not value
+        or (len(indent) > 0 and len(indent) + len(key) + len(short) < _FLOW_WIDTH)
+    ):
         return [f"{indent}{_scalar(Text(key, value.at, plain=False))}: {short}"]
     return [f"{indent}{_scalar(Text(key, value.at, plain=False))}:", *_block(value, indent + "  ")]
 
@@ -47,7 +51,9 @@ def _block(value: Node, indent: str) -> list[str]:
         for key, child in value.items():
             lines += _entry(key, child, indent)
     for item in value if isinstance(value, Items) else ():
-        below = _block(item, indent + "  ") if isinstance(item, Table) else [f"{indent}  {_flow(item)}"]
+        below = (
+            _block(item, indent + "  ") if isinstance(item, Table) and item else [f"{indent}  {_flow(item)}"]
+        )
         lines += [f"{indent}- {below[0].lstrip()}", *below[1:]]
     return lines
 

@@ -101,8 +101,7 @@ class _Draft:
     def add(self, record: Record) -> None:
         """Add one row's host, with the endpoint and the networks that it names."""
         host = Table(record.at)
-        name = record.get("name") or record.missing("the host's name")
-        endpoint = record.get("endpoint") or record.missing("the endpoint's name")
+        name, endpoint = record.cells["name"], record.cells["endpoint"]
         source = _table(record, endpoint=endpoint, vm=record.get("vm") or name)
         expect = _table(record, build=record.number("build"), arch=record.get("arch"))
         disposition = record.get("disposition")

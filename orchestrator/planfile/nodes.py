@@ -9,6 +9,9 @@ from typing import Any, TypeAlias
 
 from orchestrator.diagnostics import Diagnostic, Location, Severity
 
+ENOUGH = 200
+"""So many problems of one kind are looked for: nobody reads more, and guessing what was meant takes time."""
+
 
 class Text(str):
     """A scalar as written. `plain`: neither quoted nor a block; `path` is its place in the document."""

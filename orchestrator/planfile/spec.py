@@ -5,6 +5,7 @@ What one value means beside another is in `rules`: a model's check would not run
 
 from collections.abc import Collection
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, model_validator
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from orchestrator.model.machine import Consistency
 from orchestrator.model.target import CopyMode
 from orchestrator.planfile import fields as f
-from orchestrator.planfile.nodes import Table, Text, join, problem
+from orchestrator.planfile.nodes import ENOUGH, Table, Text, join, problem
 from orchestrator.planfile.wording import nearest, quoted, suggest
 
 
@@ -28,7 +29,8 @@ class Spec(BaseModel):
             return data
         problems: list[Any] = [] if info.context is None else info.context
         known = {field.alias or name: field for name, field in cls.model_fields.items()}
-        for key in data.keys_at.keys() - known.keys():
+        unknown = (key for key in data.keys_at if key not in known)
+        for key in islice(unknown, max(0, ENOUGH - len(problems))):
             at = Text(key, data.keys_at[key], path=join(data.path, key))
             hint = _instead(key, known.keys(), data.keys_at.keys())
             problems.append(problem(at, "unknown-key", f"key {quoted(key)} is not known here", hint))

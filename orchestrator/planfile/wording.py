@@ -20,7 +20,8 @@ def listed(words: Iterable[str]) -> str:
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Give the known word that was probably meant, or None. Case does not count."""
-    by_case = {candidate.casefold(): candidate for candidate in known}
+    near_in_length = (w for w in known if abs(len(w) - len(word)) <= 2 + len(word) // 3)
+    by_case = {candidate.casefold(): candidate for candidate in near_in_length}
     found = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=cutoff)
     return by_case[found[0]] if found else None
 

@@ -4,9 +4,10 @@ A rule keeps silent about values that it cannot read: the models have reported t
 """
 
 from datetime import date
+from itertools import islice
 
 from orchestrator.diagnostics import Diagnostic
-from orchestrator.planfile.nodes import Table
+from orchestrator.planfile.nodes import ENOUGH, Table
 from orchestrator.planfile.rules import change, hosts, networks, order, targets
 from orchestrator.planfile.rules.view import Document
 
@@ -16,4 +17,4 @@ RULES = (*change.RULES, *networks.RULES, *hosts.RULES, *order.RULES, *targets.RU
 def check_rules(root: Table, today: date) -> list[Diagnostic]:
     """Apply every rule; `today` judges what has expired."""
     document = Document(root, today)
-    return [problem for rule in RULES for problem in rule(document)]
+    return [problem for rule in RULES for problem in islice(rule(document), ENOUGH)]

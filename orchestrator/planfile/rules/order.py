@@ -9,6 +9,7 @@ from orchestrator.planfile.rules.view import Document, Host, text, texts
 from orchestrator.planfile.wording import nearest, quoted, suggest
 
 DEFAULT_WAVE = "all"
+_FEW_WAVES = 50
 
 
 def waves(document: Document) -> Iterator[Diagnostic]:
@@ -48,7 +49,7 @@ def _alike(document: Document) -> Iterator[Diagnostic]:
     seen: list[str] = []
     for host in document.hosts:
         wave = text(host.node, "wave")
-        if wave is None or wave in seen:
+        if wave is None or wave in seen or len(seen) > _FEW_WAVES:
             continue
         near = nearest(wave, [s for s in seen if s.casefold() == wave.casefold() or _one_letter_off(s, wave)])
         if near:

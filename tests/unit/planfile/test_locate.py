@@ -27,7 +27,21 @@ def test_every_key_value_and_item_has_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["52:54:00:12:34:56", "22:30", "no", "010", "0x10", "1e3", "0o17", "1_000", "+1", ".5", "2026-12-05", "Yes"]
+    "written",
+    [
+        "52:54:00:12:34:56",
+        "22:30",
+        "no",
+        "010",
+        "0x10",
+        "1e3",
+        "0o17",
+        "1_000",
+        "+1",
+        ".5",
+        "2026-12-05",
+        "Yes",
+    ],
 )
 def test_text_survives_as_written(written: str) -> None:
     value = root_of(f"a: {written}\n")["a"]
@@ -146,5 +160,7 @@ def test_a_folder_a_missing_file_and_a_large_file_are_refused(tmp_path: Path) ->
 
 
 def test_walk_gives_every_value_with_its_key() -> None:
-    found = [(key, str(value)) for key, value in walk(root_of("a: {b: x}\nc: [y]\n")) if isinstance(value, Text)]
+    found = [
+        (key, str(value)) for key, value in walk(root_of("a: {b: x}\nc: [y]\n")) if isinstance(value, Text)
+    ]
     assert sorted(found) == [("", "y"), ("b", "x")]
