@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -48,7 +49,34 @@ def interleaved(*measures: Measure, rounds: int = ROUNDS) -> tuple[float, ...]:
     return tuple(statistics.median(results) for results in found)
 
 
-def row(case: str, ours: float, peer: float | None, peer_name: str, unit: str = "s") -> dict[str, Any]:
+def growth_mib(call: Callable[..., object], *args: object) -> float:
+    """Return by how many MiB `call(*args)` makes a fresh process grow at its peak, imports not counted.
+
+    `call` is a function of a module, for it is found again by name; it returns the callable that counts.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_growth, (call, *args))
+
+
+def _growth(call: Callable[..., Callable[[], object]], *args: object) -> float:
+    measured = call(*args)
+    # ru_maxrss would not do: it survives exec, and so may be the parent's.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _kib("VmRSS")
+    kept = measured()
+    after = _kib("VmHWM")
+    del kept
+    return (after - before) / 1024
+
+
+def _kib(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def row(
+    case: str, ours: float, peer: float | None = None, peer_name: str = "none", unit: str = "s"
+) -> dict[str, Any]:
     """Return one row; `ratio` is ours / peer, None where there is no peer (growth only)."""
     ratio = None if not peer else round(ours / peer, 3)
     return {

@@ -1,0 +1,179 @@
+"""Snapshot, cut off, prove: on real libvirt and QEMU against what one would write by hand.
+
+Cases "adapter alone", peer `minimal` (required: at most 1.5): ours opens one Adapter of provider kvm and
+carries out through the contract, four machines at once, what the engine's steps call for each:
+`ensure_claim`, `ensure_snapshot` (crash), `ensure_network` (under a lock, as the engine), `capture`,
+`ensure_isolated` (sealed), `verify`; every finding must hold. The effect is real but keeps its ledger in
+memory. The peer is `peers.libvirt_script`, whose docstring says what it does not do.
+
+Cases "plan apply", peer `virsh` (required: below 1): the whole command as a process, `ferry plan apply
+CS.json` on a saved change set with max_parallel 4 and a state database of its own that no run has used
+before: start of Python, verification of the digest, the steps preflight, claim, snapshot, identify,
+inventory, isolate, verify and release of the claim, with journal, ledger and evidence on disk. READING THE
+GUEST'S IDENTITY IS LEFT OUT (the disks are empty): the snapshot's base is opened, but a constant stands
+for what would be read, by `apply_without_identity`. Peer: `peers.virsh_loop`.
+
+Every measurement begins with domains that were just defined; running ones have halted, and cost nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
+from orchestrator.contract.provider import Adapter
+from orchestrator.diagnostics import FerryError
+from orchestrator.model.machine import Claim, Consistency, MachineRef
+from orchestrator.model.network import IsolationMode, IsolationSpec, NetworkSpec
+from orchestrator.model.secret import SecretRef
+from providers.kvm import provider
+from tests.bench import peers
+from tests.bench.fleet import Fleet, fleet, state_url, versions
+from tests.bench.harness import ROUNDS, document, interleaved, main, row, say, timed
+
+AT_ONCE = 4
+CASES = ((10, 0), (20, 0), (20, 3))
+"""Domains, and how many of them run."""
+_LIMIT = 300
+
+
+def run(smallest: bool) -> dict[str, Any]:
+    """Measure; `smallest` is two domains, one of them running, once."""
+    rounds = 1 if smallest else ROUNDS
+    rows: list[dict[str, Any]] = []
+    with fleet() as one:
+        for count, running in ((2, 1),) if smallest else CASES:
+            for what, peer_name, ours, peer in (
+                ("adapter alone", "minimal", _adapter_alone, _minimal),
+                ("plan apply, identity not read", "virsh", _plan_apply, _virsh),
+            ):
+                case = f"{what}, {count - running} stopped" + (f" + {running} running" if running else "")
+                say(case)
+                times = interleaved(
+                    _measure(ours, one, count, running), _measure(peer, one, count, running), rounds=rounds
+                )
+                rows.append(row(case, *times, peer_name))
+        numbers = versions(one)
+    return document("isolate-kvm", rows, packages=("libvirt-python", "dbos"), **numbers)
+
+
+def _measure(
+    prepare: Callable[[Fleet], Callable[[], object]], one: Fleet, count: int, running: int
+) -> Callable[[], float]:
+    def measured() -> float:
+        one.fresh(count, running)
+        seconds = timed(prepare(one))
+        one.is_done()
+        return seconds
+
+    measured.__name__ = prepare.__name__.strip("_")
+    return measured
+
+
+def _minimal(one: Fleet) -> Callable[[], object]:
+    return lambda: peers.libvirt_script(one)
+
+
+def _virsh(one: Fleet) -> Callable[[], object]:
+    return lambda: peers.virsh_loop(one)
+
+
+def _adapter_alone(one: Fleet) -> Callable[[], object]:
+    return lambda: adapter_alone(one)
+
+
+def adapter_alone(one: Fleet) -> None:
+    """Carry out the adapter's part on every machine of the fleet."""
+    adapter = provider.open(one.endpoint, _no_secret)
+    guard = threading.Lock()
+    network = RecordingEffect("ferry.bench.all.isolate")
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda ref: _one(adapter, one.quarantine, ref, guard, network), one.refs))
+    finally:
+        adapter.close()
+
+
+def _one(
+    adapter: Adapter, quarantine: str, ref: MachineRef, guard: threading.Lock, network: RecordingEffect
+) -> None:
+    sealed = NetworkSpec(name=quarantine, mode=IsolationMode.SEALED, create=True)
+    spec = IsolationSpec(mode=IsolationMode.SEALED, network=sealed)
+    ledger = Ledger()
+
+    def effect(step: str) -> RecordingEffect:
+        return RecordingEffect(f"ferry.bench.{ref.name}.{step}", ledger)
+
+    claim = Claim(run="bench", digest="0" * 64, state_id="bench", host=ref.name, since=datetime.now(UTC))
+    adapter.claims.ensure_claim(ref, claim, effect("claim"))
+    adapter.snapshots.ensure_snapshot(ref, "ferry-bench", Consistency.CRASH, effect("snapshot"))
+    adapter.isolation.capture(ref)
+    with guard:
+        adapter.isolation.ensure_network(sealed, network)
+    adapter.isolation.ensure_isolated(ref, spec, (), effect("isolate"))
+    proof = adapter.isolation.verify(ref, spec)
+    assert proof.holds, [f for f in proof.findings if not f.ok]
+
+
+def _plan_apply(one: Fleet) -> Callable[[], object]:
+    """Preview into a file, and return the apply alone: that is what counts."""
+    folder = tempfile.TemporaryDirectory(prefix="ferry-bench-")
+    path = Path(folder.name)
+    plan, changes = path / "plan.yaml", path / "cs.json"
+    plan.write_text(json.dumps(plan_file(one)))  # JSON is YAML 1.2
+    _ferry("orchestrator", path, "plan", "preview", str(plan), "-o", str(changes))
+
+    def apply() -> None:
+        try:
+            _ferry("tests.bench.apply_without_identity", path, "plan", "apply", str(changes))
+        finally:
+            folder.cleanup()
+
+    return apply
+
+
+def plan_file(one: Fleet) -> dict[str, Any]:
+    """A plan that snapshots and seals off every machine of the fleet, in one wave, without replacements."""
+    settings = one.endpoint.settings
+    return {
+        "ferry": 1,
+        "name": "bench",
+        "owner": "bench",
+        "endpoints": {"lab": {"provider": "kvm", "max_parallel": AT_ONCE, **settings}},
+        "networks": {"q": {"endpoint": "lab", "name": one.quarantine, "mode": "sealed", "create": True}},
+        "hosts": [
+            {
+                "name": ref.name.upper(),
+                "source": {"endpoint": "lab", "vm": ref.name},
+                "disposition": "contain",
+                "contain": {"network": "q"},
+            }
+            for ref in one.refs
+        ],
+    }
+
+
+def _ferry(module: str, folder: Path, *words: str) -> None:
+    command = [sys.executable, "-m", module, *words, "--state", state_url(folder), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT, check=False)
+    assert done.returncode == 0, (
+        f"{words}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    )
+
+
+def _no_secret(ref: SecretRef) -> str:
+    message = f"no endpoint of a bench needs a secret, but {ref} was asked for"
+    raise FerryError(message)
+
+
+if __name__ == "__main__":
+    main(run)

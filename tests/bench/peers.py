@@ -1,0 +1,88 @@
+"""The peers that bench isolate-kvm measures against: what somebody writes in an afternoon for the same job.
+
+Both do, for each domain: an external disk-only snapshot (libvirt names the overlay), the card moved to a
+quarantine network live and persistent with its MAC kept, and a look whether libvirt says so. Both first
+make that network. Neither claims the domain, keeps a ledger or a journal, stores a way back, checks space,
+chains or jobs before, filters packets or keeps ports apart, looks at the host's bridge, ports and kernel
+rules after, or can be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from tests.bench.fleet import Fleet
+
+VIRSH_AT_ONCE = 8
+_LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+_SNAPSHOT = "<domainsnapshot><name>before</name></domainsnapshot>"
+
+
+def libvirt_script(one: Fleet) -> None:
+    """Peer `minimal`: one connection of libvirt-python, one domain after the other."""
+    conn = libvirt.open(one.daemon.uri)
+    conn.networkDefineXML(one.quarantine_xml()).create()
+    for ref in one.refs:
+        _isolate(conn.lookupByUUIDString(ref.id), one.quarantine)
+    conn.close()
+
+
+def _isolate(domain: libvirt.virDomain, network: str) -> None:
+    flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+    domain.snapshotCreateXML(_SNAPSHOT, flags)
+    affected = [_CONFIG, _LIVE] if domain.isActive() else [_CONFIG]
+    for where in affected:
+        for interface in _interfaces(domain, where):
+            source = interface.find("source")
+            assert source is not None
+            source.attrib = {"network": network}
+            domain.updateDeviceFlags(ET.tostring(interface, encoding="unicode"), where)
+    for where in affected:
+        for interface in _interfaces(domain, where):
+            source = interface.find("source")
+            assert source is not None
+            assert source.get("network") == network
+
+
+def _interfaces(domain: libvirt.virDomain, where: int) -> list[ET.Element]:
+    text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if where == _CONFIG else 0)
+    return ET.fromstring(text).findall("devices/interface")  # noqa: S314  # libvirt wrote it
+
+
+def virsh_loop(one: Fleet) -> None:
+    """Peer `virsh`: a process for each call, eight domains at once, in order for each domain."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(VIRSH_AT_ONCE) as pool:
+        network = Path(folder) / "network.xml"
+        network.write_text(one.quarantine_xml())
+        _virsh(one, "net-define", str(network))
+        _virsh(one, "net-start", one.quarantine)
+        running = _virsh(one, "list", "--name").split()
+        # list(): so that what failed in a thread is raised here.
+        list(pool.map(lambda ref: _by_virsh(one, ref.name, Path(folder), ref.name in running), one.refs))
+
+
+def _by_virsh(one: Fleet, name: str, folder: Path, running: bool) -> None:
+    _virsh(one, "snapshot-create-as", name, "before", "--disk-only", "--atomic")
+    mac = _virsh(one, "domiflist", name).split()[4]
+    card = folder / f"{name}.xml"
+    card.write_text(
+        f"<interface type='network'><mac address='{mac}'/><source network='{one.quarantine}'/>"
+        "<model type='e1000'/></interface>"
+    )
+    # Live and persistent in one call: all that virsh needs for a running domain, too.
+    where = ["--config", "--live"] if running else ["--config"]
+    _virsh(one, "update-device", name, str(card), *where)
+    for option in ([], ["--inactive"]) if running else ([],):
+        listed = _virsh(one, "domiflist", name, *option)
+        assert one.quarantine in listed, listed
+
+
+def _virsh(one: Fleet, *words: str) -> str:
+    command = ["virsh", "-q", "-c", one.daemon.uri, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
