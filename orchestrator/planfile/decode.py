@@ -55,6 +55,8 @@ def check_tree(root: Table, today: date, text: str = "") -> tuple[PlanSpec | Non
     The model is None where it could not be read; the problems may hold errors of the rules even if it could.
     """
     secrets = find_secrets(root, text)
+    if (version := _other_version(root)) is not None:
+        return None, _ordered((*secrets.problems, version))
     spec, problems = _read_models(root)
     problems += check_rules(root, today)
     # Of a value that is a secret, or not yet filled in, nothing else is said.
@@ -65,8 +67,6 @@ def check_tree(root: Table, today: date, text: str = "") -> tuple[PlanSpec | Non
 
 
 def _read_models(root: Table) -> tuple[PlanSpec | None, list[Diagnostic]]:
-    if (version := _other_version(root)) is not None:
-        return None, [version]
     problems: list[Diagnostic] = []
     spec = None
     try:
@@ -94,7 +94,7 @@ def _translate(root: Table, error: Any) -> Diagnostic:
     code, context = error["type"], error.get("ctx", {})
     if "summary" in context:
         return Diagnostic(code, context["summary"], context["hint"], at, node.path)
-    if code == "union_tag_not_found":
+    if code == "union_tag_not_found" and isinstance(node, Table):
         hint = f"add it, for example `provider: kvm`; known are {listed(PROVIDERS)}"
         return Diagnostic("missing-key", "`provider` is missing", hint, at, node.path)
     if code == "union_tag_invalid" and isinstance(node, Table):
@@ -112,6 +112,7 @@ def _translate(root: Table, error: Any) -> Diagnostic:
 PROVIDERS = ("azure", "kvm", "simulated", "vsphere")
 _EXPECTED = {
     "tuple_type": ("a list", "write one item per line, each after `- `"),
+    "union_tag_not_found": ("a mapping", "write `key: value` lines below it"),
     "dict_type": ("a mapping", "write `key: value` lines below it"),
     "model_type": ("a mapping", "write `key: value` lines below it"),
     "model_attributes_type": ("a mapping", "write `key: value` lines below it"),

@@ -25,7 +25,7 @@ def test_there_are_thirty_and_more() -> None:
 def test_says_what_is_expected(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER)
     plan, problems = check_plan(Path(file.name), TODAY)
-    said = [f"{p}{' [warning]' if p.severity is Severity.WARNING else ''}" for p in problems]
+    said = [f"{'warning: ' if p.severity is Severity.WARNING else ''}{p}" for p in problems]
     assert said == file.with_suffix(".expected").read_text().splitlines()
     assert (plan is not None) == (file.stem in ONLY_WARNED)
 

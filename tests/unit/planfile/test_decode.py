@@ -200,6 +200,12 @@ def test_a_lift_to_azure(check: Check, good: str) -> None:
     assert (host.target.network.name, host.target.network.mode) == ("v/new", None)
 
 
+def test_a_later_format_is_not_searched_for_problems(check: Check, good: str) -> None:
+    plan, problems = check(good.replace("ferry: 1", "ferry: 2").replace("endpoint: lab", "endpoint: lob"))
+    assert plan is None
+    assert [p.code for p in problems] == ["format"]
+
+
 def test_load_raises_all_errors_and_no_warnings(tmp_path: Path, good: str) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("change: {approvals: -1}\nx: 1\n" + good + "snapshot_jobs: []\n")
