@@ -241,7 +241,8 @@ def unfinished(record: RunRecord) -> tuple[str, ...]:
 
 
 def settle(engine: Engine, run: str, *, now: datetime) -> RunRecord:
-    """End a run that no worker goes on with, so that it can be taken back: its hosts end before their next step.
+    """End a run that no worker goes on with, so that it can be taken back: its hosts end before their next
+    step.
 
     Without this the reaper would carry on with what is about to be undone. Returns when the run has ended.
     """

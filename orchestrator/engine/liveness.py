@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.engine import locks
-from orchestrator.engine.state import State
+from orchestrator.engine.state import State, StateUnavailable
 from orchestrator.engine.tables import executors
 
 log = logging.getLogger("ferry.engine")
@@ -87,8 +87,8 @@ class Liveness:
         while not self._stopping.wait(self.ttl / 3):
             try:
                 self.renew()
-            except DBAPIError as error:
-                log.warning("the heartbeat could not be written: %s", error.orig)
+            except (StateUnavailable, DBAPIError) as error:
+                log.warning("the heartbeat could not be written: %s", error)
 
 
 def rows(state: State) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.engine import lease, liveness, locks
-from orchestrator.engine.state import State
+from orchestrator.engine.state import State, StateUnavailable
 from orchestrator.engine.tables import executors
 
 log = logging.getLogger("ferry.engine")
@@ -82,8 +82,8 @@ class Reaper:
         while True:
             try:
                 self.look()
-            except DBAPIError as error:
-                log.warning("the look for dead workers failed: %s", error.orig)
+            except (StateUnavailable, DBAPIError) as error:
+                log.warning("the look for dead workers failed: %s", error)
             if self._stopping.wait(self._interval):
                 return
 
@@ -95,5 +95,5 @@ def _end_session(state: State, backend_pid: int | None) -> None:
     try:
         with state.write() as connection:
             connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": backend_pid})
-    except DBAPIError as error:
-        log.warning("the session %d of a frozen worker could not be ended: %s", backend_pid, error.orig)
+    except (StateUnavailable, DBAPIError) as error:
+        log.warning("the session %d of a frozen worker could not be ended: %s", backend_pid, error)

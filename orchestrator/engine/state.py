@@ -6,16 +6,17 @@ DBOS keeps its own tables in the same database. No query of a single table stand
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from orchestrator.diagnostics import Diagnostic, FerryError, InvalidInput, Refused
 from orchestrator.engine import tables
@@ -24,6 +25,9 @@ DBOS_SCHEMA = {"sqlite": 125, "postgresql": 125}
 """The newest system schema of DBOS that this ferry knows. A test compares it with the installed DBOS."""
 
 Clock = Callable[[], datetime]
+
+_PATIENCE = 30.0
+"""Seconds that a database server may be away in the middle of a run; SQLite waits as long for its lock."""
 
 
 class StateUnavailable(FerryError):
@@ -61,20 +65,41 @@ class State:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Yield a connection for reading."""
-        with self.engine.connect() as connection:
+        """Yield a connection for reading. Raises StateUnavailable when the database does not answer."""
+        with self._answering(), self._connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Yield a connection in a transaction that holds the write lock from its first statement (SQLite)."""
-        if self._writer is None:
-            with self.engine.begin() as connection:
-                yield connection
-            return
-        with self._writer, self.engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        """Yield a connection in a transaction that holds the write lock from its first statement (SQLite).
+
+        Raises StateUnavailable when the database does not answer.
+        """
+        one_at_a_time = self._writer or nullcontext()
+        with one_at_a_time, self._answering(), self._connect() as connection, connection.begin():
+            if self._writer is not None:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+    def _connect(self) -> sa.Connection:
+        """Connect; a server that is just being restarted is waited for."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self.engine.connect()
+            except OperationalError:
+                if not self.state_id or time.monotonic() > end:
+                    raise
+            time.sleep(0.5)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            message = f"the state database {shown(self.url)} does not answer: {str(error.orig).strip()}"
+            hint = "is its server up, or does a stopped ferry process hold its lock? The run can be resumed"
+            raise StateUnavailable(message, hint=hint) from error
 
     def now(self) -> datetime:
         """Return the time that heartbeats are compared by: one clock for all workers of this state."""

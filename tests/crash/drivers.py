@@ -58,6 +58,7 @@ class Drivers:
         self._numbers = itertools.count()
         self._guard = threading.Lock()
         self._started: dict[int, queue.Queue[int]] = {}
+        self._pids: set[int] = set()
         self._ended: dict[int, queue.Queue[int]] = {}
         environment = {k: v for k, v in os.environ.items() if k != "FERRY_STATE"}
         command = [sys.executable, "-m", "tests.crash.zygote"]
@@ -79,16 +80,21 @@ class Drivers:
         with self._guard:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        return Driver(started.get(timeout=30), out, ended)
+        driver = Driver(started.get(timeout=30), out, ended)
+        self._pids.add(driver.pid)
+        return driver
 
     def call(self, *arguments: str | Path | int) -> Driver:
         driver = self.start(*arguments)
         driver.wait()
+        assert driver.code == 0 or driver.code == -signal.SIGKILL, driver.text
         return driver
 
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        for pid in self._pids:  # of those that a failed test has left; the others are gone from the set
+            os.kill(pid, signal.SIGKILL)
         self._process.stdin.close()
         self._process.wait(timeout=30)
         self._reader.join()
@@ -101,6 +107,7 @@ class Drivers:
             if "pid" in answer:
                 self._started[answer["id"]].put(answer["pid"])
             else:
+                self._pids.discard(answer["ended"])
                 self._ended[answer["id"]].put(answer["code"])
 
 

@@ -43,9 +43,9 @@ def main() -> int:
             else:
                 handle = int(key.fileobj)  # type: ignore[arg-type]
                 waiting.unregister(handle)
-                _, status = os.waitpid(children.pop(handle), 0)
+                pid, status = os.waitpid(children.pop(handle), 0)
                 os.close(handle)
-                say({"id": key.data, "code": os.waitstatus_to_exitcode(status)})
+                say({"id": key.data, "ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
 def begin(request: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ real program reads NTFS and registry hives. Everything else is the real thing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from orchestrator.changeset.changes import ChangeSet
 from orchestrator.changeset.observe import observe
 from orchestrator.changeset.store import digest
 from orchestrator.changeset.undo import build_undo
-from orchestrator.contract.provider import Effect, FrozenDisk
+from orchestrator.contract.provider import Effect, FrozenDisk, ObjectKind
 from orchestrator.diagnostics import FerryError
 from orchestrator.engine import api
 from orchestrator.engine.runtime import Engine, Runtime
@@ -159,7 +159,7 @@ def undo_of(engine: Engine, run: str, **options: Any) -> ChangeSet:
     return build_undo(original, run, left, clock(), **options)
 
 
-def until(condition: Any, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
     """Wait for a condition, at most so long."""
     end = time.monotonic() + seconds
     while not condition():
@@ -168,30 +168,38 @@ def until(condition: Any, seconds: float = 20.0) -> None:
 
 
 class CountingEffect:
-    """Passes every call on and tells `hook` which one it is: n-th call, its name, its object."""
+    """Passes every call on and tells `hook` of it: at `before` and `intend` after the call (or `ahead` of
+    it), at `made`
+    and `removed` ahead of it."""
 
-    def __init__(self, inner: Effect, hook: Any) -> None:
-        self._inner, self._hook = inner, hook
+    def __init__(self, inner: Effect, hook: Callable[[str, str], None], *, ahead: bool = False) -> None:
+        self._inner, self._hook, self._ahead = inner, hook, ahead
 
     @property
     def token(self) -> str:
         return self._inner.token
 
     def before(self, what: str) -> None:
-        self._inner.before(what)
-        self._hook("before", what)
+        self._around("before", what, lambda: self._inner.before(what))
 
-    def intend(self, kind: Any, object_id: str, detail: str = "") -> None:
-        self._inner.intend(kind, object_id, detail)
-        self._hook("intend", object_id)
+    def intend(self, kind: ObjectKind, object_id: str, detail: str = "") -> None:
+        self._around("intend", object_id, lambda: self._inner.intend(kind, object_id, detail))
 
-    def made(self, kind: Any, object_id: str) -> None:
+    def made(self, kind: ObjectKind, object_id: str) -> None:
         self._hook("made", object_id)
         self._inner.made(kind, object_id)
 
-    def removed(self, kind: Any, object_id: str) -> None:
+    def removed(self, kind: ObjectKind, object_id: str) -> None:
         self._hook("removed", object_id)
         self._inner.removed(kind, object_id)
 
-    def owns(self, kind: Any, object_id: str) -> bool:
+    def owns(self, kind: ObjectKind, object_id: str) -> bool:
         return self._inner.owns(kind, object_id)
+
+    def _around(self, moment: str, what: str, call: Callable[[], None]) -> None:
+        if self._ahead:
+            self._hook(moment, what)
+            call()
+        else:
+            call()
+            self._hook(moment, what)

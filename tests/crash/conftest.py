@@ -1,0 +1,16 @@
+"""One process that all drivers of a module are forked from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash.drivers import Drivers
+
+
+@pytest.fixture(scope="module")
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
+    opened = Drivers(tmp_path_factory.mktemp("drivers"))
+    yield opened
+    opened.close()
