@@ -18,7 +18,9 @@ PASSWORD = "pw"
 MAC = "52:54:00:0a:0b:0c"
 
 
-def answers(address: StaticAddress | None = None, name: str = "NEW01", *, secret: str = PASSWORD) -> ET.Element:
+def answers(
+    address: StaticAddress | None = None, name: str = "NEW01", *, secret: str = PASSWORD
+) -> ET.Element:
     return ET.fromstring(answer_file(name, secret, address, MAC))  # noqa: S314  # our own
 
 
