@@ -24,7 +24,8 @@ def room(link: Link, folder: str, needed: int, what: str) -> Finding:
     check = f"space in {folder}"
     free = _free(link, folder)
     if free is None:
-        detail = "cannot be told: libvirtd is on another machine; define a storage pool over that folder"
+        elsewhere = "libvirtd is on another machine; define a storage pool over that folder"
+        detail = f"cannot be told: {'it is not there' if link.local else elsewhere}"
         return Finding(check=check, ok=False, detail=detail)
     words = f"{free // MIB} MiB free, {needed // MIB} MiB needed for {what}"
     return Finding(check=check, ok=free >= needed, detail=words)
