@@ -9,6 +9,7 @@ description, and never a secret value.
 
 import uuid
 import xml.etree.ElementTree as ET
+from collections.abc import Collection
 from typing import Any
 
 import libvirt
@@ -28,17 +29,26 @@ _SHOWN = Mark("claim")
 _FIELDS = ("run", "host", "digest", "state_id", "generation", "since")
 
 
-def read_claims(link: Link) -> dict[str, Claim]:
-    """Return every claim on this libvirt by domain uuid. A read: one call, and one more for each machine that
-    is claimed."""
-    secrets = link.read("list the claims", lambda: link.conn().listAllSecrets())
+def read_claims(link: Link, ids: Collection[str] | None = None) -> dict[str, Claim]:
+    """Return the claims on this libvirt by domain uuid; with `ids` only those on these domains.
+
+    A read: one call, and one more for each claim that is returned.
+    """
     found: dict[str, Claim] = {}
-    for secret in secrets:
-        if secret.usageType() == libvirt.VIR_SECRET_USAGE_TYPE_VOLUME and secret.usageID().startswith(_USAGE):
+    for secret in link.read("list the claims", lambda: link.conn().listAllSecrets()):
+        marked = _marked(secret)
+        if marked is not None and (ids is None or marked in ids):
             text = link.find("read a claim", secret.XMLDesc)
             if text is not None:
-                found[secret.usageID().removeprefix(_USAGE)] = _claim(text)
+                found[marked] = _claim(text)
     return found
+
+
+def _marked(secret: Any) -> str | None:
+    """The uuid of the domain that a secret claims; None for a secret that is no claim. No call."""
+    if secret.usageType() != libvirt.VIR_SECRET_USAGE_TYPE_VOLUME or not secret.usageID().startswith(_USAGE):
+        return None
+    return str(secret.usageID().removeprefix(_USAGE))
 
 
 class KvmClaims:

@@ -1,7 +1,7 @@
 """What libvirt reports: machines, networks, golden images. Reads only, in bulk: for each machine its XML and
 its snapshots, all else at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import libvirt
@@ -24,6 +24,9 @@ from providers.kvm.networks import to_network
 T = TypeVar("T")
 
 _AGENT_SECONDS = 5
+_STATS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
+_NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+"""A domain that is busy is not waited for."""
 
 
 class KvmInventory:
@@ -58,14 +61,15 @@ class KvmInventory:
 
     def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
         """See the contract. Ordered by name."""
-        stats = self._stats(names)
-        claims = read_claims(self._link) if stats else {}
-        found = [m for domain, counted in stats if (m := self._machine(domain, counted, claims)) is not None]
-        return tuple(sorted(found, key=lambda m: m.ref.name))
+        conn = self._link.conn()
+        if names is None:
+            everything = self._link.read("list the machines", conn.getAllDomainStats, _STATS, _NOWAIT)
+            return self._observed(everything, read_claims(self._link) if everything else {})
+        return self._these({d.UUIDString(): d for name in names for d in self._named(conn, name)})
 
     def machine(self, ref: MachineRef) -> Machine:
         """Return one machine. Raises ProviderError: NOT_FOUND."""
-        for machine in self.machines([ref.id]):
+        for machine in self._these({ref.id: self._link.domain(ref)}):
             return machine
         gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
         raise not_found(gone)
@@ -109,19 +113,20 @@ class KvmInventory:
         views = [to_snapshot(text) for text in texts if text is not None]
         return tuple(sorted(views, key=lambda v: (str(v.snapshot.created_at), v.snapshot.name)))
 
-    def _stats(self, names: Sequence[str] | None) -> list[tuple[Any, dict[str, Any]]]:
-        """Return domains with their state and block statistics, without waiting for one that is busy."""
-        conn = self._link.conn()
-        what = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
-        nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-        if names is None:
-            return list(self._link.read("list the machines", conn.getAllDomainStats, what, nowait))
-        domains = {d.UUIDString(): d for name in names for d in self._named(conn, name)}
+    def _these(self, domains: Mapping[str, Any]) -> tuple[Machine, ...]:
+        """Read these domains, by uuid. libvirt leaves out of the statistics what went away meanwhile."""
         if not domains:
-            return []
-        return list(
-            self._link.read("read the machines", conn.domainListGetStats, [*domains.values()], what, nowait)
-        )
+            return ()
+        conn = self._link.conn()
+        what = "read the machines"
+        stats = self._link.read(what, conn.domainListGetStats, [*domains.values()], _STATS, _NOWAIT)
+        return self._observed(stats, read_claims(self._link, domains.keys()))
+
+    def _observed(
+        self, stats: Sequence[tuple[Any, dict[str, Any]]], claims: Mapping[str, Claim]
+    ) -> tuple[Machine, ...]:
+        found = [m for domain, counted in stats if (m := self._machine(domain, counted, claims)) is not None]
+        return tuple(sorted(found, key=lambda m: m.ref.name))
 
     def _named(self, conn: Any, name: str) -> list[Any]:
         by_name = self._link.find(f"look up machine {name}", conn.lookupByName, name)
@@ -131,7 +136,7 @@ class KvmInventory:
             raise conflict(message, "name the machine by its uuid")
         return [domain for domain in (by_name, by_id) if domain is not None][:1]
 
-    def _machine(self, domain: Any, stats: dict[str, Any], claims: dict[str, Claim]) -> Machine | None:
+    def _machine(self, domain: Any, stats: dict[str, Any], claims: Mapping[str, Claim]) -> Machine | None:
         """Read one domain; None when it went away meanwhile."""
         try:
             text = self._link.read("read a machine", domain.XMLDesc)
