@@ -79,7 +79,7 @@ class KvmAdapter(KvmReader):
         self._power = KvmPower(self._link, self._inventory)
         self._claims = KvmClaims(self._link)
         self._snapshots = KvmSnapshots(self._link, self._inventory, self._preflight)
-        self._isolation = KvmIsolation(self._link)
+        self._isolation = KvmIsolation(self._link, self._inventory)
         self._disks = KvmDiskSource(self._link, self._inventory, self._snapshots, self._images)
         self._staging = KvmStaging(self._link, self._inventory, self._accelerator, secrets)
 
