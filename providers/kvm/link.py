@@ -44,8 +44,10 @@ class Link:
 
     @property
     def local(self) -> bool:
-        """Tell whether libvirtd runs on this machine, so that its files and its /sys are ours."""
-        return not urlsplit(self.uri).netloc
+        """Tell whether libvirtd runs on this machine, so that its files and its /sys are ours. Whatever could
+        lead elsewhere (a host, a transport other than a socket) does not count."""
+        parts = urlsplit(self.uri)
+        return not parts.netloc and parts.scheme.partition("+")[2] in ("", "unix")
 
     def conn(self) -> Any:
         """Return a live virConnect. Raises ProviderError (TRANSIENT, DENIED)."""

@@ -20,6 +20,7 @@ from providers.kvm.link import Link, act
 from providers.kvm.merge import Merger
 from providers.kvm.overlays import Overlays, overlay_path
 from providers.kvm.preflight import REMOVABLE_SINCE, KvmPreflight, snapshot_disks
+from providers.kvm.storage import tell_pools
 
 _POSSIBLE = (Consistency.CRASH, Consistency.OFFLINE)
 
@@ -50,6 +51,7 @@ class KvmSnapshots:
         for path in found.overlays.values():
             effect.made(ObjectKind.DISK, path)
         effect.made(ObjectKind.SNAPSHOT, _id(ref, effect.token))
+        tell_pools(self._link, found.overlays.values(), there=True, effect=effect)
         self._check(ref, found, consistency, effect)
         return found.snapshot
 
@@ -128,6 +130,7 @@ class KvmSnapshots:
             )
         machine = self._inventory.machine(ref)
         self._merger.merge(domain, machine, found, token, effect)
+        tell_pools(self._link, found.overlays.values(), there=False, effect=effect)
         self._check_merged(domain, ref, found, token)
 
     def _check_merged(self, domain: Any, ref: MachineRef, found: SnapshotView, token: str) -> None:

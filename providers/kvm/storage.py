@@ -3,8 +3,11 @@ removed."""
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import libvirt
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind
@@ -29,6 +32,19 @@ def room(link: Link, folder: str, needed: int, what: str) -> Finding:
         return Finding(check=check, ok=False, detail=detail)
     words = f"{free // MIB} MiB free, {needed // MIB} MiB needed for {what}"
     return Finding(check=check, ok=free >= needed, detail=words)
+
+
+def tell_pools(link: Link, paths: Iterable[str], *, there: bool, effect: Effect) -> None:
+    """Let libvirt's storage pools look again where they do not know that these images are there, or gone.
+
+    Only for a libvirtd on another machine: what lies below an image is learned from its volume there.
+    """
+    for path in () if link.local else paths:
+        volume = link.find("look up a volume", lambda p=path: link.conn().storageVolLookupByPath(p))
+        if (volume is not None) is there:
+            continue
+        for pool in _pools_over(link, str(Path(path).parent)):
+            act(effect, f"refresh the storage pool over {Path(path).parent}", pool.refresh)
 
 
 def ensure_file(
@@ -99,8 +115,14 @@ def _free(link: Link, folder: str) -> int | None:
     if link.local:
         seen = link.find(f"look at {folder}", os.statvfs, folder)
         return None if seen is None else seen.f_bavail * seen.f_frsize
-    for pool in link.read("list the storage pools", lambda: link.conn().listAllStoragePools()):
+    for pool in _pools_over(link, folder):
+        return int(link.read("read a storage pool", pool.info)[3])
+    return None
+
+
+def _pools_over(link: Link, folder: str) -> Iterator[Any]:
+    active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+    for pool in link.read("list the storage pools", lambda: link.conn().listAllStoragePools(active)):
         text = link.find("read a storage pool", pool.XMLDesc)
         if text is not None and parse(text).findtext("target/path") == folder:
-            return int(link.read("read a storage pool", pool.info)[3])
-    return None
+            yield pool

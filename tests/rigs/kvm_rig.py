@@ -310,17 +310,18 @@ class KvmRig:
             yield log.read_text(errors="replace")
 
     @contextlib.contextmanager
-    def pool(self, name: str, copies: Iterable[str]) -> Iterator[Path]:
-        """A storage pool over a folder of its own, with copies of the golden image under these names."""
-        with tempfile.TemporaryDirectory() as folder:
+    def pool(self, name: str, copies: Iterable[str], folder: Path | None = None) -> Iterator[Path]:
+        """A storage pool over `folder`, or one of its own, with copies of the golden image of these names."""
+        with tempfile.TemporaryDirectory() as own:
+            place = folder or Path(own)
             for copy in copies:
-                shutil.copy(self._golden, Path(folder) / copy)
+                shutil.copy(self._golden, place / copy)
             pool = self.conn.storagePoolDefineXML(
-                f"<pool type='dir'><name>{name}</name><target><path>{folder}</path></target></pool>"
+                f"<pool type='dir'><name>{name}</name><target><path>{place}</path></target></pool>"
             )
             try:
                 pool.create()
-                yield Path(folder)
+                yield place
             finally:
                 pool.destroy()
                 pool.undefine()
