@@ -42,9 +42,10 @@ def admit(job: Job) -> Outcome:
         return stopped
     at = job.now()
     with job.lease.guarded() as connection:
-        now = _statuses(connection, job.run)
-        if now[job.name] is HostStatus.WAITING:
-            reason = schedule.wave_stopped(job.change_set, job.host.plan.wave, now)
+        if runs.host_status(connection, job.run, job.name) == HostStatus.WAITING:
+            wave = job.host.plan.wave
+            failures = runs.with_status(connection, job.run, schedule.FAILURES, wave=wave)
+            reason = schedule.wave_stopped(job.change_set, wave, failures)
             if reason is not None:
                 return failed("skipped", f"not begun: {reason}", status=HostStatus.SKIPPED)
         runs.set_host(connection, job.run, job.name, HostStatus.RUNNING)
@@ -68,7 +69,7 @@ def _end_unbegun(engine: Engine, run: str, host: str, status: HostStatus, code: 
 
 def _end(engine: Engine, run: str, host: str, status: HostStatus, words: dict[str, str]) -> None:
     with engine.runtime.state.write() as connection:
-        if _statuses(connection, run)[host] not in _OPEN:
+        if runs.host_status(connection, run, host) not in _OPEN:
             return  # written by an execution that died right after
         runs.set_host(connection, run, host, status, **words)
         data: dict[str, Any] = {"status": status.value} | words
@@ -96,8 +97,9 @@ def _overall(found: set[HostStatus], *, cancelled: bool) -> RunStatus:
 
 def open_of(engine: Engine, run: str, names: list[str]) -> list[str]:
     """Return those of the hosts that have not ended."""
-    now = statuses(engine.runtime.state, run)
-    return [name for name in names if now[name] in _OPEN]
+    with engine.runtime.state.read() as connection:
+        found = set(runs.with_status(connection, run, _OPEN))
+    return [name for name in names if name in found]
 
 
 def statuses(state: State, run: str) -> dict[str, HostStatus]:

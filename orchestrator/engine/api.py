@@ -151,21 +151,22 @@ def wait_run(state: State, run: str, on_event: OnEvent = lambda _: None) -> RunR
     Works from any process. A run that is paused is waited for.
     """
     seen: set[int] = set()
-    asked_alive = float("-inf")
+    asked_alive, last = float("-inf"), 0
+    overlap = 0 if state.dialect == "sqlite" else _OVERLAP
     while True:
         # Before the entries, so that the last of them are not missed.
         ended = runs.row(state, run).status in runs.ENDED
-        for number, entry in journal.entries(state, run, after=max(seen, default=0) - _OVERLAP):
+        for number, entry in journal.entries(state, run, after=last - overlap):
             if number not in seen:
                 seen.add(number)
+                last = max(last, number)
                 on_event(entry)
         if ended:
             return run_record(state, run)
         if time.monotonic() - asked_alive > _ALIVE_EVERY:
             asked_alive = time.monotonic()
-            record = run_record(state, run)
-            if record.status is RunStatus.INTERRUPTED:
-                return record
+            if runs.row(state, run).interrupted or not liveness.anybody(state, _TTL):
+                return run_record(state, run)
         time.sleep(_WATCH)
 
 

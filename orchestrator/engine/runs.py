@@ -53,22 +53,15 @@ def all_ids(state: State) -> tuple[str, ...]:
 
 def change_set(state: State, digest: str) -> ChangeSet:
     """Return a change set that was carried out, by its digest."""
-    return _parsed(_body(state, digest))
-
-
-def _body(state: State, digest: str) -> str:
-    with state.read() as connection:
-        return str(
-            connection.execute(
-                sa.select(change_sets.c.body).where(change_sets.c.digest == digest)
-            ).scalar_one()
-        )
+    return _read_change_set(state, digest)
 
 
 @lru_cache(maxsize=8)
-def _parsed(body: str) -> ChangeSet:
-    """Parsed once per process: every step of every host asks for it."""
-    return parse_body(body)
+def _read_change_set(state: State, digest: str) -> ChangeSet:
+    """Read once per process: every phase of every host asks for it, and it never changes."""
+    query = sa.select(change_sets.c.body).where(change_sets.c.digest == digest)
+    with state.read() as connection:
+        return parse_body(connection.execute(query).scalar_one())
 
 
 def insert(
@@ -143,6 +136,22 @@ def host_rows(state: State, run: str) -> dict[str, Any]:
     query = sa.select(hosts).where(hosts.c.run == run).order_by(hosts.c.position)
     with state.read() as connection:
         return {r.host: r for r in connection.execute(query)}
+
+
+def host_status(connection: sa.Connection, run: str, host: str) -> str:
+    """Return one host's status, within the caller's transaction."""
+    mine = (hosts.c.run == run, hosts.c.host == host)
+    return str(connection.execute(sa.select(hosts.c.status).where(*mine)).scalar_one())
+
+
+def with_status(
+    connection: sa.Connection, run: str, statuses: Iterable[str], *, wave: str | None = None
+) -> list[str]:
+    """Return the hosts of a run, or of one wave, that are in one of these states."""
+    query = sa.select(hosts.c.host).where(hosts.c.run == run, hosts.c.status.in_(tuple(statuses)))
+    if wave is not None:
+        query = query.where(hosts.c.wave == wave)
+    return list(connection.execute(query.order_by(hosts.c.position)).scalars())
 
 
 def host_statuses(connection: sa.Connection, run: str) -> list[tuple[str, str]]:

@@ -66,12 +66,12 @@ def why_not(change_set: ChangeSet, host: HostChange, statuses: Mapping[str, Host
     unmet = [name for name in host.plan.depends_on if statuses.get(name) is not HostStatus.DONE]
     if unmet:
         return f"it depends on {', '.join(unmet)}, which did not succeed"
-    return wave_stopped(change_set, host.plan.wave, statuses)
+    wave = host.plan.wave
+    return wave_stopped(change_set, wave, [h for h in _of_wave(change_set, wave) if statuses[h] in FAILURES])
 
 
-def wave_stopped(change_set: ChangeSet, wave: str, statuses: Mapping[str, HostStatus]) -> str | None:
-    """Say that a wave begins no more hosts, or None."""
-    failures = [h for h in _of_wave(change_set, wave) if statuses[h] in FAILURES]
+def wave_stopped(change_set: ChangeSet, wave: str, failures: Sequence[str]) -> str | None:
+    """Say that a wave begins no more hosts after these failures, or None."""
     if len(failures) < max(1, change_set.stop_wave_after):
         return None
     return f"wave {wave} was stopped after {len(failures)} failure(s): {', '.join(failures)}"

@@ -5,11 +5,12 @@ DBOS keeps its own tables in the same database. No query of a single table stand
 """
 
 import os
+import re
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,8 +61,6 @@ class State:
         self.path = Path(url.database) if self.dialect == "sqlite" and url.database else None
         self.state_id = ""
         self._clock = clock
-        # Writers of one process queue here rather than in SQLite's busy handler, which sleeps in long steps.
-        self._writer = threading.RLock() if self.dialect == "sqlite" else None
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -75,9 +74,8 @@ class State:
 
         Raises StateUnavailable when the database does not answer.
         """
-        one_at_a_time = self._writer or nullcontext()
-        with one_at_a_time, self._answering(), self._connect() as connection, connection.begin():
-            if self._writer is not None:
+        with self._answering(), self._connect() as connection, connection.begin():
+            if self.dialect == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
@@ -173,7 +171,32 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
+    _queue_writers(engine)
     return engine
+
+
+_WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|BEGIN IMMEDIATE)\b", re.IGNORECASE)
+
+
+def _queue_writers(engine: sa.Engine) -> None:
+    """Let the writers of this process, DBOS among them, wait for each other in a lock.
+
+    In SQLite's busy handler they would sleep, up to 100 ms at a time. Between processes that is still so. A
+    writer that waits in vain goes on, and meets SQLite's own lock.
+    """
+    lock = threading.Lock()
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def wait_for_turn(
+        connection: sa.Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+    ) -> None:
+        if not connection.info.get("ferry writes") and _WRITES.match(statement):
+            connection.info["ferry writes"] = lock.acquire(timeout=_PATIENCE)
+
+    @sa.event.listens_for(engine, "checkin")
+    def let_next(_dbapi_connection: Any, record: Any) -> None:
+        if record.info.pop("ferry writes", False):
+            lock.release()
 
 
 def _make_private(path: Path) -> None:

@@ -26,6 +26,9 @@ _LOOK_AGAIN = 1.0
 """Seconds between looks for what another process has finished; what this one finishes rings a bell."""
 
 _LOOKS_PER_CHECK = 10
+_TOGETHER = 0.05
+"""Seconds in which hosts that end count as ending together: with thousands, not each of them is looked for by
+itself."""
 _LOST = failed(
     "internal", "a workflow ended without an outcome", "see the log; the run can be resumed or undone"
 )
@@ -193,6 +196,7 @@ def _await_hosts(engine: Engine, run: str, names: list[str], attempt: int) -> bo
             for host in (h for h in open_now if _gave_up(host_id(run, h, attempt))):
                 admission.close_host(engine, run, host, _LOST)
         _wait(engine, run)
+        engine.stopping.wait(_TOGETHER)
     return True
 
 
