@@ -6,7 +6,7 @@ keeps it until it has moved back: at no moment is it on its new network unfilter
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,13 +95,14 @@ class KvmIsolation:
         """See the contract."""
         seen = self._seen(ref)
         names = {one.connection.filter for _, one in seen.cards() if one.connection.filter}
+        taps = {one.tap for one in (seen.live or {}).values() if one.tap}
         scene = Scene(
             persistent=seen.persistent,
             live=seen.live,
             network=None if spec.network is None else read_network(self._link, spec.network.name),
             filters=rules_by_name(self._link, names),
-            bindings=self._bindings(),
-            host=look() if self._link.local else None,
+            bindings=self._bindings(taps),
+            host=look(chains=seen.live is not None) if self._link.local else None,
         )
         return IsolationEvidence(mode=spec.mode, findings=findings(spec, scene))
 
@@ -158,10 +159,11 @@ class KvmIsolation:
             if fault is not None:
                 raise ProviderError(ErrorKind.UNSUPPORTED, f"card {one.mac} cannot be cut off: {fault}")
 
-    def _bindings(self) -> dict[str, Binding]:
+    def _bindings(self, taps: Collection[str]) -> dict[str, Binding]:
+        """Read the bindings of these taps: one call for the list, one for each of them."""
         listed = self._link.read("list filter bindings", lambda: self._link.conn().listAllNWFilterBindings())
         found = {}
-        for one in listed:
+        for one in (b for b in listed if b.portDev() in taps):
             text = self._link.find("read a filter binding", one.XMLDesc)
             if text is not None:
                 found[one.portDev()] = _binding(text)

@@ -44,7 +44,7 @@ class Chains:
 @dataclass(frozen=True, slots=True)
 class HostView:
     """What the host showed at one moment. `addresses` by device; `filters` is the saved ebtables nat table,
-    None where only root may read it."""
+    None where it was not asked for, or only root may read it."""
 
     addresses: dict[str, tuple[str, ...]]
     filters: tuple[str, ...] | None
@@ -82,8 +82,9 @@ class HostView:
         )
 
 
-def look() -> HostView:
-    """Look at this host. Raises ProviderError where a tool is missing or fails."""
+def look(*, chains: bool = True) -> HostView:
+    """Look at this host, without `chains` not at the kernel's filter. Raises ProviderError where a tool is
+    missing or fails."""
     listed = json.loads(_run("ip", "-j", "addr", "show"))
     addresses = {
         device["ifname"]: tuple(
@@ -92,7 +93,8 @@ def look() -> HostView:
         for device in listed
         if "ifname" in device
     }
-    saved = _run("ebtables-save").splitlines() if os.geteuid() == 0 and find_tool("ebtables-save") else None
+    readable = chains and os.geteuid() == 0 and find_tool("ebtables-save")
+    saved = _run("ebtables-save").splitlines() if readable else None
     return HostView(addresses, None if saved is None else _nat_table(saved))
 
 
