@@ -84,7 +84,11 @@ def _simulated_rows(endpoint: EndpointSettings, names: list[str], rounds: int) -
     say(case)
     call = ours(endpoint, names)
     _check(call(), len(names))
-    (seconds,) = interleaved(lambda: timed(call), rounds=rounds)
+
+    def observing() -> float:
+        return timed(call)
+
+    (seconds,) = interleaved(observing, rounds=rounds)
     memory = growth_mib(ours, endpoint, names)
     return [row(f"{case}, time", seconds), row(f"{case}, memory", memory, unit="MiB")]
 

@@ -21,19 +21,26 @@ from tests.bench.fleet import Fleet
 
 VIRSH_AT_ONCE = 8
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+_DROP = "<filter name='ferry-bench-drop'><rule action='drop' direction='inout'/></filter>"
 _SNAPSHOT = "<domainsnapshot><name>before</name></domainsnapshot>"
 
 
-def libvirt_script(one: Fleet) -> None:
-    """Peer `minimal`: one connection of libvirt-python, one domain after the other."""
+def libvirt_script(one: Fleet, *, filtering: bool = False) -> None:
+    """Peer `minimal`: one connection of libvirt-python, one domain after the other.
+
+    With `filtering` each card is also bound to one packet filter that drops everything: what that costs of
+    the time is libvirt's, whoever asks for it.
+    """
     conn = libvirt.open(one.daemon.uri)
     conn.networkDefineXML(one.quarantine_xml()).create()
+    if filtering:
+        conn.nwfilterDefineXML(_DROP)
     for ref in one.refs:
-        _isolate(conn.lookupByUUIDString(ref.id), one.quarantine)
+        _isolate(conn.lookupByUUIDString(ref.id), one.quarantine, filtering)
     conn.close()
 
 
-def _isolate(domain: libvirt.virDomain, network: str) -> None:
+def _isolate(domain: libvirt.virDomain, network: str, filtering: bool) -> None:
     flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
     domain.snapshotCreateXML(_SNAPSHOT, flags)
     affected = [_CONFIG, _LIVE] if domain.isActive() else [_CONFIG]
@@ -42,6 +49,8 @@ def _isolate(domain: libvirt.virDomain, network: str) -> None:
             source = interface.find("source")
             assert source is not None
             source.attrib = {"network": network}
+            if filtering:
+                ET.SubElement(interface, "filterref", filter="ferry-bench-drop")
             domain.updateDeviceFlags(ET.tostring(interface, encoding="unicode"), where)
     for where in affected:
         for interface in _interfaces(domain, where):
