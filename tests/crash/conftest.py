@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.drivers import Drivers
+from tests.rigs import postgres
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +15,11 @@ def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
     opened = Drivers(tmp_path_factory.mktemp("drivers"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Postgres]:
+    if reason := postgres.missing():
+        pytest.skip(reason)
+    with postgres.running() as started:
+        yield started

@@ -22,10 +22,12 @@ class Scene:
     folder: Path
     site: Site
     changes: Path
+    database: str = ""
+    """A state on PostgreSQL; else it is a file in the folder."""
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.folder}/state/state.db"
+        return self.database or f"sqlite:///{self.folder}/state/state.db"
 
 
 def scene(folder: Path) -> Scene:
@@ -60,9 +62,9 @@ def shape(scene_: Scene) -> Any:
     }
 
 
-def assert_recorded(scene_: Scene, run: str, url: str = "") -> None:
+def assert_recorded(scene_: Scene, run: str) -> None:
     """The journal holds, and everything that is there and not foreign stands in the ledger."""
-    state = open_state(url or scene_.url, clock)
+    state = open_state(scene_.url, clock)
     try:
         assert journal.verify(state, run) == ()
         there = {e.object_id for e in ledger.entries(state, there=True)}

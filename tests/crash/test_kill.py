@@ -18,6 +18,7 @@ import pytest
 
 from tests.crash.drivers import Drivers
 from tests.crash.scenes import Scene, assert_recorded, scene, shape, undo_file
+from tests.rigs import postgres
 
 
 @dataclass
@@ -65,8 +66,10 @@ def killed_and_resumed(drivers: Drivers, scene_: Scene, changes: Path, point: in
     return ""
 
 
-def problems(points: list[str], wanted: Any, one: Callable[[int], tuple[Scene, str]]) -> list[str]:
-    """Try every point, a few at a time; say what went wrong."""
+def problems(
+    points: list[str], wanted: Any, one: Callable[[int], tuple[Scene, str]], every: int = 1
+) -> list[str]:
+    """Try every point, or one of so many, a few at a time; say what went wrong."""
 
     def at(number: int) -> str:
         scene_, went_wrong = one(number)
@@ -75,7 +78,7 @@ def problems(points: list[str], wanted: Any, one: Callable[[int], tuple[Scene, s
         return f"{number} ({points[number - 1]}): {went_wrong}" if went_wrong else ""
 
     with ThreadPoolExecutor(6) as pool:
-        return [p for p in pool.map(at, range(1, len(points) + 1)) if p]
+        return [p for p in pool.map(at, range(1, len(points) + 1, every)) if p]
 
 
 @pytest.mark.timeout(600)
@@ -102,3 +105,16 @@ def test_an_undo_killed_at_any_point_ends_as_an_undisturbed_one(
         return scene_, killed_and_resumed(drivers, scene_, undo_file(scene_, run), number)
 
     assert problems(calm.undo_points, calm.undo_wanted, one) == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.timeout(600)
+def test_a_run_on_postgresql_killed_at_some_points_ends_as_an_undisturbed_one(
+    drivers: Drivers, calm: Calm, tmp_path: Path, server: postgres.Postgres
+) -> None:
+    def one(number: int) -> tuple[Scene, str]:
+        scene_ = scene(tmp_path / str(number))
+        scene_.database = server.database()
+        return scene_, killed_and_resumed(drivers, scene_, scene_.changes, number)
+
+    assert problems(calm.points, calm.wanted, one, every=9) == []

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +19,23 @@ from providers.simulated import FaultKind, FaultRule
 from tests.crash.drivers import Driver, Drivers, wake
 from tests.crash.scenes import Scene, assert_recorded, scene, shape
 from tests.engine.kit import clock, until
-from tests.rigs import postgres
 
 TTL = 1.5
 
 URLS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Postgres]:
-    if reason := postgres.missing():
-        pytest.skip(reason)
-    with postgres.running() as started:
-        yield started
-
-
 @pytest.fixture
-def url_of(request: pytest.FixtureRequest) -> Callable[[Scene, str], str]:
-    """Give a scene's state address for a dialect; PostgreSQL is only started when asked for."""
+def scene_on(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Scene]:
+    """Make a scene with a state on a dialect; PostgreSQL is only started when asked for."""
 
-    def find(scene_: Scene, dialect: str) -> str:
-        return scene_.url if dialect == "sqlite" else request.getfixturevalue("server").database()
+    def make(dialect: str) -> Scene:
+        made = scene(tmp_path / "s")
+        if dialect != "sqlite":
+            made.database = request.getfixturevalue("server").database()
+        return made
 
-    return find
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +62,15 @@ STOPS = [
 def test_a_frozen_worker_is_taken_over_and_changes_nothing_when_it_wakes(
     drivers: Drivers,
     wanted: tuple[list[str], Any],
-    url_of: Callable[[Scene, str], str],
+    scene_on: Callable[[str], Scene],
     tmp_path: Path,
     stop: str,
     dialect: str,
 ) -> None:
     points, shape_wanted = wanted
     at = next(n for n, p in enumerate(points, 1) if p.startswith(stop))
-    scene_ = scene(tmp_path / "s")
-    url, marker = url_of(scene_, dialect), tmp_path / "stopped"
-    options = ("--state", url, "--ttl", TTL)
+    scene_, marker = scene_on(dialect), tmp_path / "stopped"
+    options = ("--state", scene_.url, "--ttl", TTL)
     frozen = drivers.start(*options, "--start", scene_.changes, "--stop-at", at, "--marker", marker)
     until(marker.exists)
     second = drivers.call(*options, "--resume", frozen.run)
@@ -88,25 +81,23 @@ def test_a_frozen_worker_is_taken_over_and_changes_nothing_when_it_wakes(
     assert frozen.wait() == 0, frozen.text
     assert scene_.site.world.log() == changes
     assert shape(scene_) == shape_wanted
-    assert_recorded(scene_, frozen.run, url)
+    assert_recorded(scene_, frozen.run)
 
 
 @pytest.mark.parametrize("dialect", URLS)
 def test_a_dead_worker_is_replaced_by_a_live_one_without_being_asked(
     drivers: Drivers,
     wanted: tuple[list[str], Any],
-    url_of: Callable[[Scene, str], str],
-    tmp_path: Path,
+    scene_on: Callable[[str], Scene],
     dialect: str,
 ) -> None:
     points, shape_wanted = wanted
-    scene_ = scene(tmp_path / "s")
-    url = url_of(scene_, dialect)
+    scene_ = scene_on(dialect)
     at = points.index("begin isolate") + 1
-    dead = drivers.call("--state", url, "--start", scene_.changes, "--kill-at", at)
+    dead = drivers.call("--state", scene_.url, "--start", scene_.changes, "--kill-at", at)
     assert dead.code == -signal.SIGKILL
-    worker = drivers.start("--state", url, "--work")
-    state = open_state(url, clock)
+    worker = drivers.start("--state", scene_.url, "--work")
+    state = open_state(scene_.url, clock)
     until(lambda: api.run_record(state, dead.run).status is RunStatus.DONE)
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait() == 0, worker.text
