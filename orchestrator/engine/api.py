@@ -19,7 +19,7 @@ from orchestrator.engine import approvals, journal, liveness, runs
 from orchestrator.engine.runtime import MAX_PARALLEL, Engine
 from orchestrator.engine.schedule import limit_of
 from orchestrator.engine.state import State
-from orchestrator.history import HostStatus, JournalEntry, RunRecord, RunStatus
+from orchestrator.history import JournalEntry, RunRecord, RunStatus
 
 OnEvent = Callable[[JournalEntry], None]
 
@@ -234,11 +234,6 @@ def resume(engine: Engine, run: str, *, now: datetime) -> RunRecord:
 
 
 _GIVEN_UP = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-
-
-def unfinished(record: RunRecord) -> tuple[str, ...]:
-    """Return the hosts of a run that are not done."""
-    return tuple(h.host for h in record.hosts if h.status is not HostStatus.DONE)
 
 
 def settle(engine: Engine, run: str, *, now: datetime) -> RunRecord:

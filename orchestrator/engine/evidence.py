@@ -2,7 +2,6 @@
 the older ones stay."""
 
 import hashlib
-import json
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -83,8 +82,3 @@ def _value(row: Any) -> Evidence:
     fields = dict(row._mapping)
     del fields["id"]
     return Evidence.model_validate(fields)
-
-
-def parsed(found: Evidence) -> Any:
-    """Return the body as plain JSON data."""
-    return json.loads(found.body)
