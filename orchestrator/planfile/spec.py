@@ -83,6 +83,9 @@ class KvmEndpoint(EndpointSpec):
     provider: Literal["kvm"]
     uri: f.LibvirtUri = Field(description="The libvirt URI.", examples=["qemu:///system"])
     images: f.AbsolutePath | None = Field(None, description="The hypervisor's folder of golden images.")
+    domain_type: Literal["kvm", "qemu"] | None = Field(
+        None, description="How targets run; default: kvm where libvirt offers it. qemu is emulation, slow."
+    )
 
 
 class VsphereEndpoint(EndpointSpec):

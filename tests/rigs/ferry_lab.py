@@ -83,6 +83,7 @@ class Site:
                     "provider": "kvm",
                     "uri": self.daemon.uri,
                     "images": str(self.daemon.images / "built"),
+                    "domain_type": domain_type(),
                     "max_parallel": 4,
                 }
             },

@@ -18,11 +18,13 @@ from typing import Any
 
 from lab.hypervisor import PREFIX, Hypervisor
 from lab.images import build
+from lab.private_libvirtd import domain_type
 from lab.programs import LabError
 
 PROJECT = Path(__file__).resolve().parents[3]
 HOME = Path(os.environ.get("FERRY_LAB_HOME", PROJECT / ".lab"))
 HOSTS = {"FILE01": "file01", "APP02": "app02"}
+GATE = 4
 GOLDEN = ("win2022-golden", "win2025-golden")
 
 
@@ -60,7 +62,7 @@ def demo() -> None:
     runs = ferry_json("run", "list")["runs"]
     (HOME / "run").write_text(str(runs[0]["run"]))
     for host in HOSTS:
-        ferry("parity", run_id(), "--host", host)
+        ferry("parity", run_id(), "--host", host, gate=True)
     ferry("report", run_id(), "-f", "html,text,json", "-o", HOME / "report-after")
     show(hypervisor)
     say(f"The board's report after the run: {HOME / 'report-after' / 'report.html'}")
@@ -103,12 +105,12 @@ def prepare(hypervisor: Hypervisor) -> None:
 
 def write_plan(hypervisor: Hypervisor) -> Path:
     """Fill the lab's URI and folder into the plan file."""
-    template = (PROJECT / "examples/kvm-lab/plan.yaml").read_text(encoding="utf-8")
+    text = (PROJECT / "examples/kvm-lab/plan.yaml").read_text(encoding="utf-8")
+    facts = {"@URI@": hypervisor.uri, "@IMAGES@": str(hypervisor.images), "@TYPE@": domain_type()}
+    for mark, value in facts.items():
+        text = text.replace(mark, value)
     plan = HOME / "plan.yaml"
-    plan.write_text(
-        template.replace("@URI@", hypervisor.uri).replace("@IMAGES@", str(hypervisor.images)),
-        encoding="utf-8",
-    )
+    plan.write_text(text, encoding="utf-8")
     return plan
 
 
@@ -125,12 +127,14 @@ def show(hypervisor: Hypervisor) -> None:
         subprocess.run(command, check=False, timeout=60)
 
 
-def ferry(*words: object) -> None:
-    """Run one ferry command in sight. Raises LabError when it fails."""
+def ferry(*words: object, gate: bool = False) -> None:
+    """Run one ferry command in sight. Raises LabError when it fails; of a `gate`, 4 is an answer."""
     command = ["ferry", *map(str, words)]
     say(f"\n$ {shlex.join(command)}")
     done = subprocess.run(command, check=False, env=_environment(), timeout=1800)
-    if done.returncode != 0:
+    if gate and done.returncode == GATE:
+        say(f"(exit code {GATE}: the gate is not passed yet; people have to build the application up)")
+    elif done.returncode != 0:
         message = f"`{shlex.join(command)}` ended with {done.returncode}"
         raise LabError(message)
 
