@@ -20,11 +20,11 @@ check: $(BIN)/ferry
 	ruff check .
 	mypy --strict orchestrator providers
 	lint-imports --no-cache
-	pytest tests/unit -q
+	pytest tests/unit -q -n 2
 
 test:
 	@.ci/setup --tests
-	pytest --require-all
+	pytest --require-all -n 2 --dist loadgroup --maxprocesses 2
 
 soak:
 	@.ci/setup --tests

@@ -204,7 +204,7 @@ def undo_of(
         _refuse_active(api.run_record(state, run))
         for host in hosts:
             known_host(state, run, host)
-        original, left = undoable(state, run)
+        original, left = undoable(state, run, delete_disks=delete_disks)
     change_set = build_undo(
         original,
         run,

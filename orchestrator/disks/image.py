@@ -138,7 +138,7 @@ def _await(process: subprocess.Popen[bytes], socket: Path, path: Path, words: IO
         if process.poll() is not None:
             why = last_words(words) or f"exit code {process.returncode}"
             hint = (
-                "a running machine holds it: read a snapshot instead"
+                "another process has locked it; end that process, or read a snapshot instead"
                 if "another process" in why or " lock" in why
                 else ""
             )

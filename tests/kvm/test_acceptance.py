@@ -135,7 +135,7 @@ def test_a_change_made_between_preview_and_apply_is_refused_and_named(site: Site
 
 
 def test_a_snapshot_of_ours_in_between_is_not_a_change(site: Site) -> None:
-    """What a scheduled job leaves: a snapshot that bears a token of this state's ledger, and a deeper chain."""
+    """What a scheduled job leaves: a snapshot with a token of this state's ledger, and a deeper chain."""
     name = site.legacy("FILE01")
     changes = site.changes("FILE01")
     earlier = site.folder / "earlier.json"

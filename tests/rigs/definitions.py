@@ -5,8 +5,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 EMPTY_AFTER_A_RUN = ("./metadata",)
-"""XPaths that may differ after apply and undo: libvirt 9.0 leaves this element behind, empty, when the last mark
-in it was taken off. Only an empty one is left out of the comparison."""
+"""XPaths that may differ after apply and undo: libvirt 9.0 leaves this element behind, empty, when the last
+mark in it was taken off. Only an empty one is left out of the comparison."""
 
 
 def comparable(root: ElementTree.Element) -> str:
