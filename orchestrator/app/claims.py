@@ -11,19 +11,18 @@ from orchestrator.engine.upkeep import break_claim as break_mark
 from orchestrator.model.endpoint import EndpointInfo
 from orchestrator.model.machine import Claim, Machine
 from orchestrator.model.plan import PlanFile
-from orchestrator.planfile.decode import load_plan
 
 
 def list_claims(path: Path, now: datetime) -> tuple[tuple[str, Machine], ...]:
     """Return each host of a plan with its machine as it is now; machines that are not there are left out."""
-    found, _ = _read(load_plan(path, today=now.date()))
+    found, _ = _read(planning.load(path, now))
     return found
 
 
 def break_claim(path: Path, host: str, run: str, reason: str, url: str | None, now: datetime) -> Claim:
     """Take the claim of `run` off a host's machine, journalled. Raises Refused when another run holds it,
     or none."""
-    plan = load_plan(path, today=now.date())
+    plan = planning.load(path, now)
     found, infos = _read(plan)
     machine = dict(found).get(host)
     if machine is None:

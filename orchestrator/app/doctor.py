@@ -3,7 +3,7 @@ Changes nothing."""
 
 import shutil
 import sys
-from datetime import date
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from orchestrator.model.base import Value
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.plan import PlanFile
 from orchestrator.model.secret import SecretRef
-from orchestrator.planfile.decode import load_plan
 
 
 class State(StrEnum):
@@ -43,11 +42,11 @@ _PROGRAMS = (
 )
 
 
-def examine(plan: Path | None, today: date) -> tuple[Check, ...]:
+def examine(plan: Path | None, now: datetime) -> tuple[Check, ...]:
     """Return every check, in a fixed order. Raises InvalidInput for a plan that is not valid."""
     checks = [_python(), *(_program(*p) for p in _PROGRAMS), _sandbox(), *_providers()]
     if plan is not None:
-        decoded = load_plan(plan, today=today)
+        decoded = planning.load(plan, now)
         for endpoint in planning.used_endpoints(decoded):
             checks += _endpoint(endpoint)
         checks += _secrets(decoded)

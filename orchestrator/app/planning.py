@@ -14,7 +14,8 @@ from orchestrator.contract.provider import Reader
 from orchestrator.diagnostics import Diagnostic, InvalidInput
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.plan import PlanFile
-from orchestrator.planfile.decode import load_plan
+from orchestrator.parity.pack import profile_names
+from orchestrator.planfile.decode import check_plan, load_plan
 
 
 def preview(path: Path, now: datetime, known_of: KnownOf) -> ChangeSet:
@@ -22,10 +23,20 @@ def preview(path: Path, now: datetime, known_of: KnownOf) -> ChangeSet:
 
     Raises InvalidInput (plan, settings, machines that are not there) and ProviderError (an endpoint).
     """
-    plan = load_plan(path, today=now.date())
+    plan = load(path, now)
     used = used_endpoints(plan)
     with open_readers(used) as readers:
         return build_change_set(plan, observe(plan, readers, known_of), now)
+
+
+def load(path: Path, now: datetime) -> PlanFile:
+    """Read and check a plan file. Raises InvalidInput with every error."""
+    return load_plan(path, today=now.date(), profiles=profile_names())
+
+
+def check(path: Path, now: datetime) -> tuple[PlanFile | None, tuple[Diagnostic, ...]]:
+    """Read and check a plan file; return all problems, warnings too."""
+    return check_plan(path, now.date(), profile_names())
 
 
 def used_endpoints(plan: PlanFile) -> tuple[EndpointSettings, ...]:

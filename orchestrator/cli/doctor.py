@@ -26,7 +26,7 @@ def doctor(
         from orchestrator.app import clock
         from orchestrator.app.doctor import State, examine
 
-        checks = examine(plan, clock.now().date())
+        checks = examine(plan, clock.now())
         output.document({"checks": [check.model_dump(mode="json") for check in checks]})
         for check in checks:
             output.text(f"{_MARKS[check.state.value]} {check.name}: {check.detail}")

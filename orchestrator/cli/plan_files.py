@@ -21,10 +21,9 @@ def register(group: typer.Typer) -> None:
 def validate(plan: PlanArgument, as_json: options.Json = False) -> None:
     """Report every problem of a plan file at once, each as file:line:column. Connects to nothing."""
     with options.command(as_json) as output:
-        from orchestrator.app import clock
-        from orchestrator.planfile.decode import check_plan
+        from orchestrator.app import clock, planning
 
-        decoded, problems = check_plan(plan, today=clock.now().date())
+        decoded, problems = planning.check(plan, clock.now())
         output.document(
             {"valid": decoded is not None, "problems": [diagnostic_document(p) for p in problems]}
         )

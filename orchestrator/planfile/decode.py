@@ -21,18 +21,21 @@ from orchestrator.planfile.spec import PlanSpec
 from orchestrator.planfile.wording import listed, quoted, suggest
 
 
-def load_plan(path: Path, *, today: date) -> PlanFile:
-    """Read and check a plan file; `today` judges waivers and the window.
+def load_plan(path: Path, *, today: date, profiles: tuple[str, ...] = ()) -> PlanFile:
+    """Read and check a plan file; `today` judges waivers and the window, `profiles` names the parity profiles
+    that there are (none: they are not judged).
 
     Raises InvalidInput with every error of the file; warnings are left out.
     """
-    plan, problems = check_plan(path, today)
+    plan, problems = check_plan(path, today, profiles)
     if plan is None:
         raise InvalidInput(tuple(p for p in problems if p.severity is Severity.ERROR))
     return plan
 
 
-def check_plan(path: Path, today: date) -> tuple[PlanFile | None, tuple[Diagnostic, ...]]:
+def check_plan(
+    path: Path, today: date, profiles: tuple[str, ...] = ()
+) -> tuple[PlanFile | None, tuple[Diagnostic, ...]]:
     """Read and check a plan file.
 
     Gives all problems, warnings too, in the file's order; the plan is None where one of them is an error.
@@ -42,14 +45,16 @@ def check_plan(path: Path, today: date) -> tuple[PlanFile | None, tuple[Diagnost
         located = locate(raw, str(path))
     except InvalidInput as stopped:
         return None, stopped.diagnostics
-    spec, found = check_tree(located.root, today, located.text)
+    spec, found = check_tree(located.root, today, located.text, profiles)
     problems = _ordered((*located.problems, *found))
     if spec is None or any(p.severity is Severity.ERROR for p in problems):
         return None, problems
     return build_plan(spec, path=path, sha256=hashlib.sha256(raw).hexdigest()), problems
 
 
-def check_tree(root: Table, today: date, text: str = "") -> tuple[PlanSpec | None, tuple[Diagnostic, ...]]:
+def check_tree(
+    root: Table, today: date, text: str = "", profiles: tuple[str, ...] = ()
+) -> tuple[PlanSpec | None, tuple[Diagnostic, ...]]:
     """Check a located tree; `text` is what it was read from, for secrets outside of values.
 
     The model is None where it could not be read; the problems may hold errors of the rules even if it could.
@@ -58,7 +63,7 @@ def check_tree(root: Table, today: date, text: str = "") -> tuple[PlanSpec | Non
     if (version := _other_version(root)) is not None:
         return None, _ordered((*secrets.problems, version))
     spec, problems = _read_models(root)
-    problems += check_rules(root, today)
+    problems += check_rules(root, today, profiles)
     # Of a value that is a secret, or not yet filled in, nothing else is said.
     marks = [d for d in problems if d.code == "fill-in"]
     hidden = {d.location for d in (*secrets.problems, *marks)}

@@ -14,7 +14,7 @@ from orchestrator.planfile.rules.view import Document
 RULES = (*change.RULES, *networks.RULES, *hosts.RULES, *order.RULES, *targets.RULES)
 
 
-def check_rules(root: Table, today: date) -> list[Diagnostic]:
-    """Apply every rule; `today` judges what has expired."""
-    document = Document(root, today)
+def check_rules(root: Table, today: date, profiles: tuple[str, ...] = ()) -> list[Diagnostic]:
+    """Apply every rule; `today` judges what has expired, `profiles` are the known parity profiles."""
+    document = Document(root, today, profiles)
     return [problem for rule in RULES for problem in islice(rule(document), ENOUGH)]

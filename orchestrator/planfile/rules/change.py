@@ -59,6 +59,16 @@ def _clock(node: Text, local: datetime, zone: ZoneInfo, fold: int) -> Iterator[D
         )
 
 
+def profiles(document: Document) -> Iterator[Diagnostic]:
+    """A parity profile is one that there is."""
+    parents = [table(document.root, "defaults", "parity"), *(table(h.node, "parity") for h in document.hosts)]
+    for parent in parents:
+        name = text(parent, "profile")
+        if name and document.profiles and name not in document.profiles:
+            summary = f"there is no parity profile {quoted(name)}"
+            yield problem(name, "unknown-profile", summary, suggest(name, document.profiles))
+
+
 def waivers(document: Document) -> Iterator[Diagnostic]:
     """None has expired, none stands twice in one list."""
     lists: list[tuple[Table, tuple[str, ...]]] = [(document.root, ("defaults", "parity", "waivers"))]
@@ -121,4 +131,4 @@ def _keep(job: Table) -> Iterator[Diagnostic]:
         yield warning(age, "snapshot-age", f"{quoted(age)} is long for a snapshot", hint)
 
 
-RULES = (window, waivers, fill_ins, snapshot_jobs)
+RULES = (window, profiles, waivers, fill_ins, snapshot_jobs)

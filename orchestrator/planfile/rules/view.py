@@ -82,6 +82,8 @@ class Document:
 
     root: Table
     today: date
+    profiles: tuple[str, ...] = ()
+    """Known parity profiles; none: they are not judged."""
 
     @cached_property
     def hosts(self) -> tuple[Host, ...]:

@@ -13,7 +13,7 @@ from orchestrator.model.network import IsolationMode
 from orchestrator.model.plan import Disposition, PlanFile
 from orchestrator.model.secret import SecretRef
 from orchestrator.model.target import CopyMode
-from orchestrator.planfile import load_plan
+from orchestrator.planfile import check_plan, load_plan
 from tests.unit.planfile.conftest import TODAY, Check
 
 
@@ -221,3 +221,17 @@ def test_waivers_expire_on_the_day_given(tmp_path: Path, good: str) -> None:
     load_plan(path, today=date(2027, 1, 1))
     with pytest.raises(InvalidInput, match="expired"):
         load_plan(path, today=date(2027, 1, 2))
+
+
+def test_a_parity_profile_that_there_is_not_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        'ferry: 1\nname: n\nowner: o\nendpoints:\n  l: {provider: kvm, uri: "qemu:///system"}\n'
+        "hosts:\n  - {name: H, source: {endpoint: l, vm: h}, disposition: contain,\n"
+        "     contain: {mode: unplugged}, parity: {profile: file-sever}}\n"
+    )
+    _, problems = check_plan(path, date(2026, 1, 1), ("generic", "file-server"))
+    assert [str(p) for p in problems if p.code == "unknown-profile"] == [
+        f"{path}:8:52: there is no parity profile `file-sever`; did you mean `file-server`?"
+    ]
+    assert not [p for p in check_plan(path, date(2026, 1, 1))[1] if p.code == "unknown-profile"]
