@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from orchestrator.changeset.changes import ChangeSet, HostChange, Kind, Step, StepKind
+from orchestrator.changeset.changes import ChangeSet, HostChange, Kind, KnownIdentity, Step, StepKind
 from orchestrator.model.base import Value
 from orchestrator.model.network import NicCapture
 from orchestrator.model.target import StagedTarget
@@ -16,12 +16,16 @@ class Undoable(Value):
     snapshot_token: str | None = None
     captures: tuple[NicCapture, ...] = ()
     staged: StagedTarget | None = None
+    known: KnownIdentity | None = None
+    """Which Windows the run found the host to be."""
     networks: tuple[str, ...] = ()
+    claimed: bool = False
+    """The run's mark is still on the machine."""
 
     @property
     def empty(self) -> bool:
         """Tell whether the host was never changed."""
-        return not (self.snapshot_token or self.captures or self.staged or self.networks)
+        return not (self.snapshot_token or self.captures or self.staged or self.networks or self.claimed)
 
 
 def build_undo(
@@ -56,7 +60,9 @@ def _host(host: HostChange, left: Undoable, destroy: bool, only_release: bool) -
     """The dependencies of the way there do not bind the way back: each host is taken back by itself."""
     steps = _steps(host, left, destroy, only_release)
     plan = host.plan.model_copy(update={"depends_on": ()})
-    return host.model_copy(update={"steps": steps, "plan": plan, "checks": ()})
+    return host.model_copy(
+        update={"steps": steps, "plan": plan, "checks": (), "known": left.known or host.known}
+    )
 
 
 def _steps(host: HostChange, left: Undoable, destroy: bool, only_release: bool) -> tuple[Step, ...]:

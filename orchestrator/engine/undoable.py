@@ -1,13 +1,14 @@
 """What a run left behind, by its ledger and evidence: the input of `changeset.undo.build_undo`. Reads
 only."""
 
-from orchestrator.changeset.changes import ChangeSet, HostChange, StepKind
+from orchestrator.changeset.changes import ChangeSet, HostChange, KnownIdentity, StepKind
 from orchestrator.changeset.undo import Undoable
 from orchestrator.contract.provider import ObjectKind
 from orchestrator.engine import evidence, ledger, runs
 from orchestrator.engine.effect import token_of
 from orchestrator.engine.state import State
 from orchestrator.history import LedgerEntry
+from orchestrator.model.facts import ServerFacts
 from orchestrator.model.network import NicCapture
 from orchestrator.model.target import StagedTarget
 
@@ -32,8 +33,18 @@ def undoable_host(state: State, run: str, host: HostChange, *, delete_disks: boo
         snapshot_token=snapshot if has_snapshot else None,
         captures=_captures(state, run, name),
         staged=_staged(state, run, host, there, delete_disks),
+        known=_known(state, run, name),
+        claimed=any(e.kind == ObjectKind.CLAIM for e in there),
         networks=tuple(e.object_id for e in there if e.kind == ObjectKind.NETWORK),
     )
+
+
+def _known(state: State, run: str, host: str) -> KnownIdentity | None:
+    found = evidence.latest(state, run, host, "facts-source")
+    if found is None:
+        return None
+    identity = ServerFacts.model_validate_json(found.body).identity
+    return KnownIdentity(identity=identity, at=found.at, run=run)
 
 
 def _captures(state: State, run: str, host: str) -> tuple[NicCapture, ...]:

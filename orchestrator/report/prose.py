@@ -21,8 +21,8 @@ def why(change_set: ChangeSet) -> Pairs:
         ("Background", _background()),
         (
             "If it is not done",
-            f"{wording.plural(len(change_set.hosts), 'server')} without security updates stay reachable on "
-            "their networks, and whoever takes one over can go on from there.",
+            f"Reachable on their networks without security updates: "
+            f"{wording.plural(len(change_set.hosts), 'server')}. Whoever takes one can go on from there.",
         ),
     )
 
@@ -35,10 +35,16 @@ def schedule(change_set: ChangeSet) -> Pairs:
         ("Order", " then ".join(change_set.waves) or "none"),
         ("Gate", "A wave starts only when every host of the wave before is done."),
         ("Stop rule", f"A wave starts no further host once {failures} of it has failed."),
-        ("Outside the window", "The run refuses to start."),
+        ("Outside the window", _outside(change_set)),
         ("How long", "Minutes for a server; merging a snapshot takes longer the more was written since."),
         *_afterwards(change_set),
     )
+
+
+def _outside(change_set: ChangeSet) -> str:
+    if change_set.kind is Kind.UNDO:
+        return "After the window it starts only with an approval, since servers are exposed again."
+    return "The run refuses to start."
 
 
 def _afterwards(change_set: ChangeSet) -> Pairs:

@@ -108,8 +108,10 @@ class Card:
         )
 
 
-def network_connection(network: str, *, packet_filter: str, isolated: bool, link: Connection) -> Connection:
-    """Return a connection to a libvirt network behind a filter, with the link state of `link`.
+def network_connection(
+    network: str, *, packet_filter: str | None, isolated: bool, link: Connection
+) -> Connection:
+    """Return a connection to a libvirt network, behind a filter if one is named; the link state is `link`'s.
 
     `isolated` keeps it from other isolated ports of the same bridge.
     """
@@ -117,7 +119,8 @@ def network_connection(network: str, *, packet_filter: str, isolated: bool, link
     ET.SubElement(wanted, "source", network=network)
     if isolated:
         ET.SubElement(wanted, "port", isolated="yes")
-    ET.SubElement(wanted, "filterref", filter=packet_filter)
+    if packet_filter is not None:
+        ET.SubElement(wanted, "filterref", filter=packet_filter)
     return _connection(wanted).link_of(link)
 
 

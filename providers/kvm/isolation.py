@@ -30,7 +30,7 @@ from providers.kvm.hindrances import obstacle, read_network
 from providers.kvm.inventory import KvmInventory
 from providers.kvm.link import Link, act
 from providers.kvm.machinefilter import MachineFilter, rules_by_name
-from providers.kvm.netfilter import Rule, filtered_rules, sealed_rules
+from providers.kvm.netfilter import filtered_rules
 from providers.kvm.netview import look
 from providers.kvm.proof import Binding, Scene, findings
 
@@ -80,29 +80,31 @@ class KvmIsolation:
         """See the contract."""
         seen = self._seen(ref)
         _refuse_unequal(seen, ref)
-        packet_filter = MachineFilter(self._link, ref)
         if spec.network is not None and spec.mode is not IsolationMode.UNPLUGGED:
             networkrole.usable_network(self._link, spec.network)
-        self._refuse_immovable(seen, spec, packet_filter.name)
-        if spec.mode is not IsolationMode.UNPLUGGED:
-            packet_filter.ensure(_rules(spec, addresses), effect)
+        packet_filter = MachineFilter(self._link, ref)
+        filter_name = packet_filter.name if spec.mode is IsolationMode.FILTERED else None
+        self._refuse_immovable(seen, spec, filter_name)
+        if filter_name is not None and spec.network is not None:
+            packet_filter.ensure(filtered_rules(spec.network.allow, addresses), effect)
         for flag, one in seen.cards():
-            wanted = _wanted(one, spec, packet_filter.name)
+            wanted = _wanted(one, spec, filter_name)
             self._connect(seen, ref, flag, one, wanted, effect, filter_first=True)
         return self._inventory.machine(ref)
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
         """See the contract."""
         seen = self._seen(ref)
-        names = {one.connection.filter for _, one in seen.cards() if one.connection.filter}
-        taps = {one.tap for one in (seen.live or {}).values() if one.tap}
+        filtered = spec.mode is IsolationMode.FILTERED
+        names = {one.connection.filter for _, one in seen.cards() if filtered and one.connection.filter}
+        taps = {one.tap for one in (seen.live or {}).values() if filtered and one.tap}
         scene = Scene(
             persistent=seen.persistent,
             live=seen.live,
             network=None if spec.network is None else read_network(self._link, spec.network.name),
             filters=rules_by_name(self._link, names),
             bindings=self._bindings(taps),
-            host=look(chains=seen.live is not None) if self._link.local else None,
+            host=look(chains=filtered and seen.live is not None) if self._link.local else None,
         )
         return IsolationEvidence(mode=spec.mode, findings=findings(spec, scene))
 
@@ -150,7 +152,7 @@ class KvmIsolation:
             what = f"connect card {one.mac} of {ref.name} ({where}) to {connection.source}"
             act(effect, what, seen.domain.updateDeviceFlags, one.connected(connection), flag)
 
-    def _refuse_immovable(self, seen: Seen, spec: IsolationSpec, packet_filter: str) -> None:
+    def _refuse_immovable(self, seen: Seen, spec: IsolationSpec, packet_filter: str | None) -> None:
         running = seen.live is not None
         for _, one in seen.cards():
             if one.connection == _wanted(one, spec, packet_filter):
@@ -161,6 +163,8 @@ class KvmIsolation:
 
     def _bindings(self, taps: Collection[str]) -> dict[str, Binding]:
         """Read the bindings of these taps: one call for the list, one for each of them."""
+        if not taps:
+            return {}
         listed = self._link.read("list filter bindings", lambda: self._link.conn().listAllNWFilterBindings())
         found = {}
         for one in (b for b in listed if b.portDev() in taps):
@@ -179,13 +183,7 @@ def _binding(text: str) -> Binding:
     )
 
 
-def _rules(spec: IsolationSpec, addresses: Sequence[str]) -> frozenset[Rule]:
-    if spec.mode is IsolationMode.SEALED or spec.network is None:
-        return sealed_rules()
-    return filtered_rules(spec.network.allow, addresses)
-
-
-def _wanted(one: Card, spec: IsolationSpec, packet_filter: str) -> Connection:
+def _wanted(one: Card, spec: IsolationSpec, packet_filter: str | None) -> Connection:
     if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
         return one.connection.down()
     isolated = spec.mode is IsolationMode.SEALED

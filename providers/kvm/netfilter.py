@@ -51,11 +51,6 @@ class Rule:
 DROP_ALL = Rule(_DROP, "drop", "inout", "mac", ())
 
 
-def sealed_rules() -> frozenset[Rule]:
-    """Return the rules for a machine that may talk to nobody, its own host included."""
-    return frozenset({DROP_ALL})
-
-
 def filtered_rules(allow: Sequence[Flow], addresses: Iterable[str]) -> frozenset[Rule]:
     """Return the rules for the allowed flows, their replies and ARP.
 

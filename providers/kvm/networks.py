@@ -28,6 +28,9 @@ def network_xml(spec: NetworkSpec, token: str) -> str:
         ET.SubElement(network, "bridge", name=spec.uplink or "")
     else:
         ET.SubElement(network, "bridge", stp="off", delay="0")
+    if spec.mode is IsolationMode.SEALED:
+        # Whatever is attached to it later is kept from its neighbours, too.
+        ET.SubElement(network, "port", isolated="yes")
     return ET.tostring(network, encoding="unicode")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.model.network import Finding, IsolationMode, IsolationSpec, Network, NetworkSpec
 from providers.kvm.cards import Card, Connection
-from providers.kvm.netfilter import Rule, chain_lengths, claimed_addresses, filtered_rules, sealed_rules
+from providers.kvm.netfilter import Rule, chain_lengths, claimed_addresses, filtered_rules
 from providers.kvm.netview import Chains, HostView
 from providers.kvm.networks import misfit
 
@@ -55,8 +55,9 @@ def _findings(spec: IsolationSpec, scene: Scene) -> Iterator[Finding]:
     if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
         return
     yield from _network(spec.network, scene)
-    for name in sorted({c.connection.filter or "" for c in _all_cards(scene)}):
-        yield _filter(spec.network, name, scene.filters.get(name))
+    if spec.mode is IsolationMode.FILTERED:
+        for name in sorted({c.connection.filter or "" for c in _all_cards(scene)}):
+            yield _filter(spec.network, name, scene.filters.get(name))
     for card in (scene.live or {}).values():
         yield from _tap(spec.network, card, scene)
 
@@ -82,8 +83,8 @@ def _connected(spec: IsolationSpec, seen: Connection, where: str) -> Finding:
         ok = not seen.link_up
     else:
         wanted = f"network:{spec.network.name}" if spec.network else None
-        ok = seen.source == wanted and seen.filter is not None
-        ok = ok and (seen.port_isolated or spec.mode is IsolationMode.FILTERED)
+        kept = seen.filter is not None if spec.mode is IsolationMode.FILTERED else seen.port_isolated
+        ok = seen.source == wanted and kept
     return Finding(check=where, ok=ok, detail=", ".join(said))
 
 
@@ -131,10 +132,6 @@ def _filter(spec: NetworkSpec, name: str, rules: frozenset[Rule] | None) -> Find
     check = f"filter {name or 'none'}"
     if rules is None:
         return Finding(check=check, ok=False, detail="libvirt has no filter of this name")
-    if spec.mode is IsolationMode.SEALED:
-        return Finding(
-            check=check, ok=rules == sealed_rules(), detail=f"{len(rules)} rules; drops everything"
-        )
     own = claimed_addresses(rules)
     wanted = filtered_rules(spec.allow, own)
     bound = (
@@ -151,10 +148,8 @@ def _filter(spec: NetworkSpec, name: str, rules: frozenset[Rule] | None) -> Find
 def _tap(spec: NetworkSpec, card: Card, scene: Scene) -> Iterator[Finding]:
     """What becomes of a running card's frames on the host."""
     tap, where = card.tap or "none", f"card {card.mac}, tap {card.tap or 'none'}"
-    bound = scene.bindings.get(tap)
-    ok = bound is not None and (bound.filter, bound.mac) == (card.connection.filter, card.mac)
-    detail = "none" if bound is None else f"{bound.filter} for {bound.mac}"
-    yield Finding(check=f"{where}, filter binding", ok=ok, detail=detail)
+    if spec.mode is IsolationMode.FILTERED:
+        yield _bound(where, card, scene.bindings.get(tap))
     if scene.host is None:
         yield Finding(check=where, ok=False, detail=_NOT_HERE)
         return
@@ -165,8 +160,16 @@ def _tap(spec: NetworkSpec, card: Card, scene: Scene) -> Iterator[Finding]:
         isolated = scene.host.port(tap).isolated
         detail = "kept from other isolated ports" if isolated else "not isolated"
         yield Finding(check=f"{where}, port", ok=isolated, detail=detail)
-    rules = scene.filters.get(card.connection.filter or "")
-    yield _kernel(where, scene.host.chains(tap), rules or frozenset())
+    else:
+        rules = scene.filters.get(card.connection.filter or "")
+        yield _kernel(where, scene.host.chains(tap), rules or frozenset())
+
+
+def _bound(where: str, card: Card, bound: Binding | None) -> Finding:
+    """What libvirt says is bound to the tap."""
+    ok = bound is not None and (bound.filter, bound.mac) == (card.connection.filter, card.mac)
+    detail = "none" if bound is None else f"{bound.filter} for {bound.mac}"
+    return Finding(check=f"{where}, filter binding", ok=ok, detail=detail)
 
 
 def _kernel(where: str, chains: Chains | None, rules: frozenset[Rule]) -> Finding:

@@ -265,6 +265,15 @@ class KvmRig:
                     ET.SubElement(element, "source", {kind: name})
                     ET.SubElement(element, "link", state="up" if nic.link_up else "down")
                     domain.updateDeviceFlags(ET.tostring(element, encoding="unicode"), flag)
+        if domain.isActive():
+            self._open_port(domain, nic.key)
+
+    def _open_port(self, domain: Any, mac: str) -> None:
+        """A card that somebody attaches is a neighbour, also on a network that isolates ports by default."""
+        for element in self._interfaces(domain.XMLDesc()):
+            if element.find("mac").get("address") == mac:
+                isolated = Path("/sys/class/net") / element.find("target").get("dev") / "brport" / "isolated"
+                isolated.write_text("0")
 
     def foreign_network(self, name: str) -> None:
         self._network(name, self._bridges[0])
