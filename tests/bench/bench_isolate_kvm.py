@@ -12,8 +12,8 @@ Cases "plan apply", peer `virsh` (required: below 1): the whole command as a pro
 CS.json` on a saved change set with max_parallel 8 and a state database of its own that no run has used
 before: start of Python, verification of the digest, the steps preflight, claim, snapshot, identify,
 inventory, isolate, verify and release of the claim, with journal, ledger and evidence on disk. READING THE
-GUEST'S IDENTITY IS LEFT OUT (the disks are empty): the snapshot's base is opened, but a constant stands
-for what would be read, by `apply_without_identity`. Peer: `peers.virsh_loop`.
+GUEST'S IDENTITY IS LEFT OUT (the disks are empty): the snapshot's base is not opened, a constant stands for
+what would be read, by `apply_without_identity`. Peer: `peers.virsh_loop`, which claims and verifies, too.
 
 Every measurement begins with domains that were just defined; running ones have halted, and cost nothing.
 """

@@ -2,9 +2,10 @@
 
 Both do, for each domain: an external disk-only snapshot (libvirt names the overlay), the card moved to a
 quarantine network live and persistent with its MAC kept, and a look whether libvirt says so. Both first
-make that network. Neither claims the domain, keeps a ledger or a journal, stores a way back, checks space,
-chains or jobs before, filters packets or keeps ports apart, looks at the host's bridge, ports and kernel
-rules after, or can be repeated after a crash.
+make that network. The virsh loop also claims each domain before (a secret, and metadata for people to see),
+looks at snapshot and network after, and takes the claim off: the four things that `plan apply` does.
+Neither keeps a ledger or a journal, stores a way back, checks space, chains or jobs before, looks at the host's bridge
+and ports after, or can be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -73,23 +74,36 @@ def virsh_loop(one: Fleet) -> None:
         _virsh(one, "net-start", one.quarantine)
         running = _virsh(one, "list", "--name").split()
         # list(): so that what failed in a thread is raised here.
-        list(pool.map(lambda ref: _by_virsh(one, ref.name, Path(folder), ref.name in running), one.refs))
+        where = Path(folder)
+        list(pool.map(lambda ref: _by_virsh(one, ref.name, ref.id, where, ref.name in running), one.refs))
 
 
-def _by_virsh(one: Fleet, name: str, folder: Path, running: bool) -> None:
+def _by_virsh(one: Fleet, name: str, uuid: str, folder: Path, running: bool) -> None:
+    """Claim, snapshot, isolate, verify, release the claim: what `plan apply` does, in virsh's words."""
+    secret = folder / f"{name}-secret.xml"
+    usage = f"<usage type='volume'><volume>bench/claim/{uuid}</volume></usage>"
+    secret.write_text(f"<secret ephemeral='no' private='no'><uuid>{uuid}</uuid>{usage}</secret>")
+    _virsh(one, "secret-define", str(secret))
+    mark = ["--uri", "urn:bench:claim", "--config", *(["--live"] if running else [])]
+    _virsh(one, "metadata", name, *mark, "--key", "bench", "--set", "<claim by='loop'/>")
     _virsh(one, "snapshot-create-as", name, "before", "--disk-only", "--atomic")
     mac = _virsh(one, "domiflist", name).split()[4]
     card = folder / f"{name}.xml"
     card.write_text(
         f"<interface type='network'><mac address='{mac}'/><source network='{one.quarantine}'/>"
-        "<model type='e1000'/></interface>"
+        "<port isolated='yes'/><model type='e1000'/></interface>"
     )
     # Live and persistent in one call: all that virsh needs for a running domain, too.
     where = ["--config", "--live"] if running else ["--config"]
     _virsh(one, "update-device", name, str(card), *where)
-    for option in ([], ["--inactive"]) if running else ([],):
-        listed = _virsh(one, "domiflist", name, *option)
-        assert one.quarantine in listed, listed
+    for option in ([], ["--inactive"]) if running else (["--inactive"],):
+        assert one.quarantine in _virsh(one, "domiflist", name, *option)
+    assert "before" in _virsh(one, "snapshot-list", name, "--name")
+    network = _virsh(one, "net-dumpxml", one.quarantine)
+    assert "<forward" not in network
+    assert "<ip" not in network
+    _virsh(one, "metadata", name, *mark, "--remove")
+    _virsh(one, "secret-undefine", uuid)
 
 
 def _virsh(one: Fleet, *words: str) -> str:
