@@ -4,8 +4,8 @@ Both do, for each domain: an external disk-only snapshot (libvirt names the over
 quarantine network live and persistent with its MAC kept, and a look whether libvirt says so. Both first
 make that network. The virsh loop also claims each domain before (a secret, and metadata for people to see),
 looks at snapshot and network after, and takes the claim off: the four things that `plan apply` does.
-Neither keeps a ledger or a journal, stores a way back, checks space, chains or jobs before, looks at the host's bridge
-and ports after, or can be repeated after a crash.
+Neither keeps a ledger or a journal, stores a way back, checks space, chains or jobs before, looks at the
+host's bridge and ports after, or can be repeated after a crash.
 """
 
 from __future__ import annotations
