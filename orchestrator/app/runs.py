@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -42,7 +42,7 @@ def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[Cha
 
 def start(url: str | None, change_set: ChangeSet, digest: str, update: Update) -> RunRecord:
     """Carry a change set out and follow it to its end. Raises Refused before anything was done."""
-    with working(url, _providers(change_set)) as engine:
+    with working(url, _providers(change_set), api.limits_of(change_set)) as engine:
         if change_set.undo_of is not None:
             api.settle(engine, change_set.undo_of, now=clock.now())
         run = api.start_run(engine, change_set, digest, now=clock.now())
@@ -60,8 +60,8 @@ def resume(url: str | None, name: str, update: Update) -> RunRecord:
 
 
 @contextmanager
-def working(url: str | None, providers: set[str]) -> Iterator[Engine]:
-    """Launch the engine of this process with the providers that its work needs."""
+def working(url: str | None, providers: set[str], limits: Sequence[int] = ()) -> Iterator[Engine]:
+    """Launch the engine of this process with the providers and the queues that its work needs."""
     with states.opened(url) as state:
         runtime = Runtime(
             state=state,
@@ -69,6 +69,7 @@ def working(url: str | None, providers: set[str]) -> Iterator[Engine]:
             secrets=secrets.resolve,
             clock=clock.now,
             collect=collect_offline,
+            limits=limits,
         )
         with Engine(runtime) as engine:
             yield engine

@@ -85,9 +85,16 @@ def start_run(
 def _enqueue(engine: Engine, change_set: ChangeSet, run: str, attempt: int) -> None:
     from orchestrator.engine import workflows
 
-    for limit in {limit_of(change_set, e.info.identity, MAX_PARALLEL) for e in change_set.endpoints}:
-        engine.use_queue(limit)
+    for limit in limits_of(change_set):
+        if limit not in engine.runtime.limits:
+            engine.use_queue(limit)
     workflows.start(run, attempt)
+
+
+def limits_of(change_set: ChangeSet) -> tuple[int, ...]:
+    """Return the limits that the endpoints of a change set have, each once."""
+    found = {limit_of(change_set, e.info.identity, MAX_PARALLEL) for e in change_set.endpoints}
+    return tuple(sorted(found))
 
 
 def run_of_digest(state: State, expected: str) -> str | None:

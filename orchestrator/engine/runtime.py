@@ -45,6 +45,15 @@ def endpoint_queue(limit: int) -> str:
     return f"ferry-endpoint-{limit}"
 
 
+def _queue_settings(name: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"polling_interval_sec": _POLL}
+    if name == HOSTS:
+        settings["worker_concurrency"] = HOSTS_AT_ONCE
+    elif name != RUNS:
+        settings["partition_concurrency"] = int(name.rpartition("-")[2])
+    return settings
+
+
 def _unchanged(effect: Effect) -> Effect:
     return effect
 
@@ -67,6 +76,8 @@ class Runtime:
     sleep: Callable[[float], None] = time.sleep
     lease_ttl: float = 15.0
     """Seconds without a sign of life after which a worker counts as frozen."""
+    limits: Sequence[int] = ()
+    """The `max_parallel` values of the work to come, if known: their queues are served from the start."""
     wrap_effect: Callable[[Effect], Effect] = _unchanged
     """For tests that end the process inside an effect."""
 
@@ -119,13 +130,36 @@ class Engine:
         }
         if state.dialect == "sqlite":
             config["system_database_engine"] = state.base_engine
+        self._declare_queues(str(config["system_database_url"]))
         workflows.bind(self)
         self.liveness.start()
         DBOS(config=config)
         DBOS.launch()
-        DBOS.register_queue(RUNS, polling_interval_sec=_POLL)
-        DBOS.register_queue(HOSTS, worker_concurrency=HOSTS_AT_ONCE, polling_interval_sec=_POLL)
         self._reaper.start()
+
+    def _declare_queues(self, url: str) -> None:
+        """Write the queues down before the launch: afterwards DBOS looks for new ones once a second only."""
+        from dbos import DBOS, DBOSClient
+
+        from orchestrator.engine import serializer
+
+        DBOS.migrate(url)
+        engine = self.runtime.state.base_engine if self.runtime.state.dialect == "sqlite" else None
+        client = DBOSClient(
+            system_database_url=url,
+            system_database_engine=engine,
+            application_name="ferry",
+            serializer=serializer.json_serializer(),
+        )
+        try:
+            for queue in (
+                RUNS,
+                HOSTS,
+                *(endpoint_queue(limit) for limit in sorted(set(self.runtime.limits))),
+            ):
+                client.register_queue(queue, on_conflict="never_update", **_queue_settings(queue))
+        finally:
+            client.destroy()
 
     def destroy(self, grace: float = 30.0) -> None:
         """Take no new step, let those in flight end (at most `grace` seconds), leave. What is left stays
@@ -162,13 +196,9 @@ class Engine:
         """Make sure that the queue for this limit exists; return its name."""
         from dbos import DBOS
 
-        DBOS.register_queue(
-            endpoint_queue(limit),
-            partition_concurrency=limit,
-            polling_interval_sec=_POLL,
-            on_conflict="never_update",
-        )
-        return endpoint_queue(limit)
+        name = endpoint_queue(limit)
+        DBOS.register_queue(name, on_conflict="never_update", **_queue_settings(name))
+        return name
 
     def lease(self, run: str, host: str) -> Lease:
         """Take the host for the execution that begins now. Raises LeaseLost."""
