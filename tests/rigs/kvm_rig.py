@@ -99,9 +99,13 @@ class KvmRig:
         self._loops.clear()
         for item in (*conn.listAllSecrets(), *self._own_filters()):
             item.undefine()
-        for file in self.daemon.images.iterdir():
+        for file in self._files():
             if file != self._golden:
                 file.unlink()
+
+    def _files(self) -> list[Path]:
+        """The rig's images; folders beside them belong to other users of the same daemon."""
+        return [file for file in self.daemon.images.iterdir() if file.is_file()]
 
     @property
     def conn(self) -> Any:
@@ -285,7 +289,7 @@ class KvmRig:
     # Everything
 
     def objects(self, kind: ObjectKind) -> frozenset[str]:
-        conn, files = self.conn, [f.name for f in self.daemon.images.iterdir()]
+        conn, files = self.conn, [f.name for f in self._files()]
         if kind is ObjectKind.SNAPSHOT:
             return frozenset(
                 f"{d.UUIDString()}/{s.getName()}" for d in conn.listAllDomains() for s in d.listAllSnapshots()
