@@ -20,11 +20,11 @@ check: $(BIN)/ferry
 	ruff check .
 	mypy --strict orchestrator providers
 	lint-imports --no-cache
-	pytest tests/unit -q -n 2
+	pytest tests/unit -q
 
 test:
 	@.ci/setup --tests
-	pytest --require-all -n 2 --dist loadgroup --maxprocesses 2
+	@.ci/suite
 
 soak:
 	@.ci/setup --tests

@@ -38,17 +38,6 @@ def pytest_make_collect_report(collector: pytest.Collector):
     return report
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (make test), one of them gets everything that needs a libvirtd.
-
-    It is started once, and two of them on one host would disturb each other's bridge filters.
-    """
-    for item in items:
-        if item.get_closest_marker("kvm") or item.get_closest_marker("packets"):
-            item.add_marker(pytest.mark.xdist_group("libvirt"))
-
-
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure. An expected failure (xfail) is no skip: the test ran."""
     if not report.skipped or hasattr(report, "wasxfail"):
