@@ -8,6 +8,9 @@ import pytest
 
 from tests.crash.drivers import Drivers
 from tests.rigs import postgres
+from tests.rigs.libvirtd import libvirtd
+
+__all__ = ["drivers", "libvirtd", "server"]
 
 
 @pytest.fixture(scope="module")

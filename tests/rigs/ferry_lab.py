@@ -106,11 +106,11 @@ class Site:
             "contain": {"network": "sealed"},
         }
         if target:
-            build("win2025-golden", self.daemon.images / "built")
+            build("win2022-golden", self.daemon.images / "built")
             entry["target"] = {
                 "endpoint": "lab",
-                "release": 2025,
-                "image": "win2025-golden",
+                "release": 2022,
+                "image": "win2022-golden",
                 "vm": f"{self.prefix}-{host.lower()}n",
                 "cpus": 1,
                 "memory": "256MiB",
@@ -176,6 +176,10 @@ class Site:
         )
         return ElementTree.fromstring(text)  # noqa: S314  # libvirt wrote it
 
+    def uuid(self, host: str) -> str:
+        """The permanent id of a legacy server."""
+        return str(self.open().lookupByName(f"{self.prefix}-{host.lower()}").UUIDString())
+
     def networks_of(self, name: str, *, live: bool = True) -> list[str]:
         """The networks that a domain's cards are on."""
         flags = 0 if live else libvirt.VIR_DOMAIN_XML_INACTIVE
@@ -190,11 +194,13 @@ class Site:
         """Everything of this site that libvirt and the images folder show: what must be the same after a
         crash as without."""
         connection = self.open()
-        domains = sorted(d.name() for d in connection.listAllDomains() if d.name().startswith(self.prefix))
+        domains = sorted(
+            d.name() for d in connection.listAllDomains() if d.name().startswith(f"{self.prefix}-")
+        )
         return {
             "domains": domains,
             "networks": sorted(
-                n.name() for n in connection.listAllNetworks() if n.name().startswith(self.prefix)
+                n.name() for n in connection.listAllNetworks() if n.name().startswith(f"{self.prefix}-")
             ),
             "snapshots": [f"{name}: {len(self.snapshots(name))}" for name in domains],
             "cards": [f"{name}: {self.networks_of(name, live=False)}" for name in domains],
@@ -231,18 +237,20 @@ class Site:
     def remove(self) -> None:
         """Remove everything of this site."""
         connection = self.open()
+        mine = [d.UUIDString() for d in connection.listAllDomains() if d.name().startswith(f"{self.prefix}-")]
         for domain in connection.listAllDomains():
-            if domain.name().startswith(self.prefix):
+            if domain.name().startswith(f"{self.prefix}-"):
                 if domain.isActive():
                     domain.destroy()
                 domain.undefineFlags(_UNDEFINE_ALL)
         for network in connection.listAllNetworks():
-            if network.name().startswith(self.prefix):
+            if network.name().startswith(f"{self.prefix}-"):
                 if network.isActive():
                     network.destroy()
                 network.undefine()
         for secret in connection.listAllSecrets():
-            secret.undefine()
+            if any(uuid in (secret.usageID() or "") for uuid in mine):
+                secret.undefine()
         shutil.rmtree(self.images, ignore_errors=True)
 
 

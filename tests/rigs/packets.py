@@ -1,7 +1,7 @@
 """Real packets for the isolation tests: a Linux guest on libvirt, peers in network namespaces, one bridge.
 
 The guest is Debian's cloud kernel (`.ci/kernel` unpacks it) with a busybox initramfs; a shell on its serial
-port takes commands. The peers have addresses of documentation ranges and live in namespaces that the rig made,
+port takes commands. The peers have addresses of documentation ranges and live in namespaces of the rig,
 on a bridge that leads nowhere else. Everything is removed at the end.
 """
 
@@ -21,8 +21,16 @@ from lab.private_libvirtd import PrivateLibvirtd, domain_type
 
 _HERE = Path(__file__).resolve().parent
 _KERNEL = _HERE.parents[1] / ".cache" / "kernel"
-_MODULES = """virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
-failover net_failover virtio_net""".split()
+_MODULES = [
+    "virtio",
+    "virtio_ring",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "failover",
+    "net_failover",
+    "virtio_net",
+]
 _INIT = """#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
