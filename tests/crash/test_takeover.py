@@ -120,10 +120,15 @@ def test_ctrl_c_leaves_a_resumable_run_that_no_other_worker_goes_on_with(
     drivers: Drivers, wanted: tuple[list[str], Any], tmp_path: Path
 ) -> None:
     scene_ = scene(tmp_path / "s")
-    scene_.site.world.add_fault(FaultRule(operation="ensure_snapshot", kind=FaultKind.SLOW, seconds=1.5))
+    go_on = tmp_path / "go-on"
+    slow = FaultRule(operation="ensure_snapshot", kind=FaultKind.SLOW, until=str(go_on))
+    scene_.site.world.add_fault(slow)
     first = drivers.start("--state", scene_.url, "--start", scene_.changes)
     until(lambda: _claimed(scene_))
     os.kill(first.pid, signal.SIGINT)
+    # The step under way ends only when the interruption is noted: a busy machine cannot turn the order round.
+    until(lambda: _interrupted(scene_, first.run))
+    go_on.touch()
     assert first.wait() == 0, first.text
     assert first.last["status"] == "interrupted"
     steps = [p for p in first.last["points"] if p.startswith("begin")]
@@ -138,6 +143,14 @@ def test_ctrl_c_leaves_a_resumable_run_that_no_other_worker_goes_on_with(
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait() == 0, worker.text
     assert shape(scene_) == wanted[1]
+
+
+def _interrupted(scene_: Scene, run: str) -> bool:
+    state = open_state(scene_.url, clock)
+    try:
+        return api.run_record(state, run).status is RunStatus.INTERRUPTED
+    finally:
+        state.close()
 
 
 def _claimed(scene_: Scene) -> bool:
