@@ -22,7 +22,8 @@ class Output:
     def document(self, value: Any) -> None:
         """Print the JSON document, if that is what was asked for."""
         if self.as_json:
-            self.out.print(Text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True)))
+            # Not through rich, which would lay every line out: documents of large runs are large.
+            self.out.file.write(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n")
 
     def text(self, text: str) -> None:
         """Print lines of text, unless JSON was asked for. Each line is made safe by itself."""

@@ -30,7 +30,7 @@ from providers.kvm.hindrances import obstacle, read_network
 from providers.kvm.inventory import KvmInventory
 from providers.kvm.link import Link, act
 from providers.kvm.machinefilter import MachineFilter, rules_by_name
-from providers.kvm.netfilter import filtered_rules
+from providers.kvm.netfilter import filtered_rules, read_filter
 from providers.kvm.netview import look
 from providers.kvm.proof import Binding, Scene, findings
 
@@ -53,6 +53,15 @@ class Seen:
                 yield flag, one
 
 
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A card before isolation; `filter` is the definition of an earlier run's filter that was bound."""
+
+    config: Card
+    live: Card | None
+    filter: str | None
+
+
 class KvmIsolation:
     """The Isolation role."""
 
@@ -69,10 +78,14 @@ class KvmIsolation:
         return networkrole.ensure_network_removed(self._link, spec, effect)
 
     def capture(self, ref: MachineRef) -> tuple[NicCapture, ...]:
-        """See the contract. `restore` is JSON with the card's XML: {"config": ..., "live": ... or null}."""
+        """See the contract. `restore` is JSON with the card's XML, {"config": ..., "live": ... or null}, and
+        the "filter" of an earlier run, if it is bound to one of the machine's cards."""
         seen = self._seen(ref)
         _refuse_unequal(seen, ref)
-        return tuple(_captured(one, (seen.live or {}).get(one.mac)) for one in seen.persistent.values())
+        earlier = MachineFilter(self._link, ref)
+        bound = any(one.connection.filter == earlier.name for _, one in seen.cards())
+        text = earlier.text() if bound else None
+        return tuple(_captured(one, (seen.live or {}).get(one.mac), text) for one in seen.persistent.values())
 
     def ensure_isolated(
         self, ref: MachineRef, spec: IsolationSpec, addresses: Sequence[str], effect: Effect
@@ -89,7 +102,7 @@ class KvmIsolation:
             packet_filter.ensure(filtered_rules(spec.network.allow, addresses), effect)
         for flag, one in seen.cards():
             wanted = _wanted(one, spec, filter_name)
-            self._connect(seen, ref, flag, one, wanted, effect, filter_first=True)
+            self._connect(seen, ref, flag, one, wanted, effect)
         return self._inventory.machine(ref)
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
@@ -112,15 +125,19 @@ class KvmIsolation:
         """See the contract."""
         seen = self._seen(ref)
         former = {capture.key: _restore(capture) for capture in captures}
+        earlier = next((one.filter for one in former.values() if one.filter is not None), None)
         if set(former) != set(seen.persistent) or set(former) != set(seen.live or former):
             message = f"the network cards of {ref.name} are not those that were there before isolation"
             raise conflict(message, "give them back by hand, from the captures in the run's evidence")
         for flag, one in seen.cards():
-            config, live = former[one.mac]
+            was = former[one.mac]
             # Stopped when it was captured and running now: it gets what it would have started with.
-            wanted = config.connection if flag == _CONFIG or live is None else live.connection
-            self._connect(seen, ref, flag, one, wanted, effect, filter_first=False)
-        MachineFilter(self._link, ref).ensure_removed(effect)
+            wanted = (was.config if flag == _CONFIG or was.live is None else was.live).connection
+            self._connect(seen, ref, flag, one, wanted, effect)
+        if earlier is None:
+            MachineFilter(self._link, ref).ensure_removed(effect)
+        else:
+            MachineFilter(self._link, ref).ensure_restored(earlier, effect)
         return self._inventory.machine(ref)
 
     def _seen(self, ref: MachineRef) -> Seen:
@@ -132,21 +149,13 @@ class KvmIsolation:
         return Seen(domain, cards(persistent, ref.name), live)
 
     def _connect(
-        self,
-        seen: Seen,
-        ref: MachineRef,
-        flag: int,
-        one: Card,
-        wanted: Connection,
-        effect: Effect,
-        *,
-        filter_first: bool,
+        self, seen: Seen, ref: MachineRef, flag: int, one: Card, wanted: Connection, effect: Effect
     ) -> None:
         """Give one card another connection; a running one in two moves, so that it is never unfiltered."""
         if one.connection == wanted:
             return
-        between = one.connection.filter_of(wanted) if filter_first else wanted.filter_of(one.connection)
-        moves = [wanted] if flag == _CONFIG or between in (one.connection, wanted) else [between, wanted]
+        ours = MachineFilter(self._link, ref).name
+        moves = [wanted] if flag == _CONFIG else steps(one.connection, wanted, ours)
         where = "persistent definition" if flag == _CONFIG else "running"
         for connection in moves:
             what = f"connect card {one.mac} of {ref.name} ({where}) to {connection.source}"
@@ -174,6 +183,17 @@ class KvmIsolation:
         return found
 
 
+def steps(now: Connection, wanted: Connection, ours: str) -> tuple[Connection, ...]:
+    """Return the moves that bring a running card from one connection to the other; `ours` is our filter.
+
+    libvirt changes the network before the filter. So our filter is bound before the move, and an old one is
+    taken off after it: on no network is the card without the filter that belongs there.
+    """
+    first = wanted.filter == ours or now.filter is None
+    between = now.filter_of(wanted) if first else wanted.filter_of(now)
+    return (wanted,) if between in (now, wanted) else (between, wanted)
+
+
 def _binding(text: str) -> Binding:
     root = parse(text)
     mac, reference = root.find("mac"), root.find("filterref")
@@ -192,17 +212,20 @@ def _wanted(one: Card, spec: IsolationSpec, packet_filter: str | None) -> Connec
     )
 
 
-def _captured(persistent: Card, live: Card | None) -> NicCapture:
-    restore = json.dumps({"config": persistent.xml, "live": None if live is None else live.xml})
+def _captured(persistent: Card, live: Card | None, earlier: str | None) -> NicCapture:
+    former = {"config": persistent.xml, "live": None if live is None else live.xml, "filter": earlier}
+    restore = json.dumps(former)
     return NicCapture(key=persistent.mac, nic=(live or persistent).nic(), restore=restore)
 
 
-def _restore(capture: NicCapture) -> tuple[Card, Card | None]:
-    """Read a capture back: the persistent card and the live one. Raises ProviderError (PERMANENT)."""
+def _restore(capture: NicCapture) -> Former:
+    """Read a capture back. Raises ProviderError (PERMANENT)."""
     try:
         stored = json.loads(capture.restore)
-        config, live = card(parse(stored["config"])), stored["live"]
-        return config, None if live is None else card(parse(live))
+        config, live, earlier = card(parse(stored["config"])), stored["live"], stored.get("filter")
+        if earlier is not None:
+            read_filter(earlier)
+        return Former(config, None if live is None else card(parse(live)), earlier)
     except (ValueError, KeyError, TypeError, SyntaxError):
         message = f"what card {capture.key} was like before isolation cannot be read"
         hint = "give the card back by hand: `ferry run show` and the report name its network"

@@ -37,14 +37,34 @@ class MachineFilter:
         if effect.owns(ObjectKind.FILTER, self.name):
             effect.made(ObjectKind.FILTER, self.name)
 
+    def text(self) -> str | None:
+        """Return its definition; None when it is not there. A read."""
+        found = self._find()
+        return None if found is None else self._text(found)
+
+    def ensure_restored(self, text: str, effect: Effect) -> None:
+        """Make it what `text` defines: what an earlier run made. Raises ProviderError: CONFLICT when another
+        state has changed it."""
+        now = self.text()
+        if now is None:
+            effect.intend(ObjectKind.FILTER, self.name)
+        elif read_filter(now) == read_filter(text):
+            return
+        else:
+            self._refuse_foreign(now, effect)
+        self._define(text, effect)
+        effect.made(ObjectKind.FILTER, self.name)
+
     def ensure_removed(self, effect: Effect) -> None:
-        """Remove the filter. Not there: fine. Raises ProviderError: CONFLICT when it is not ours."""
+        """Remove the filter if this state made it; one of another state is left. Not there: fine. Raises
+        ProviderError: CONFLICT when somebody replaced it."""
+        if not effect.owns(ObjectKind.FILTER, self.name):
+            return
         found = self._find()
         if found is not None:
             self._refuse_foreign(self._text(found), effect)
             act(effect, f"remove packet filter {self.name}", found.undefine)
-        if effect.owns(ObjectKind.FILTER, self.name):
-            effect.removed(ObjectKind.FILTER, self.name)
+        effect.removed(ObjectKind.FILTER, self.name)
 
     def _find(self) -> Any | None:
         look_up = self._link.conn().nwfilterLookupByName
