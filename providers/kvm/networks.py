@@ -54,7 +54,12 @@ def misfit(network: Network, spec: NetworkSpec) -> str | None:
     """Say why a network that is there is not what `spec` asks for; None when it fits."""
     if spec.mode is IsolationMode.FILTERED:
         wanted = f"bridge:{spec.uplink}"
-        return None if network.uplink == wanted else f"its uplink is {network.uplink or 'none'}, not {wanted}"
+        # Without a bridge of that name it is macvtap over a device of that name, which no bridge filter sees.
+        fits = network.uplink == wanted and network.bridge == spec.uplink
+        seen = (
+            f"{network.uplink or 'none'}, on {f'bridge {network.bridge}' if network.bridge else 'no bridge'}"
+        )
+        return None if fits else f"its uplink is {seen}; the plan wants {wanted}"
     if spec.mode is not IsolationMode.SEALED:
         return None
     if network.uplink is not None:
