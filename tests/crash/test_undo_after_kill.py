@@ -19,7 +19,7 @@ from providers.simulated import World
 
 ROOT = Path(__file__).parents[2]
 POINTS = ("intend ", "before snapshot", "acted isolate", "before turn")
-"""Where it is killed: in the claim, before the snapshot, after isolation, before the replacement starts."""
+"""Where it is killed: in the claim, before the snapshot, after isolation, before the target starts."""
 
 
 @pytest.fixture(scope="module")
