@@ -68,7 +68,9 @@ def _findings(link: Link, machine: Machine, spec: IsolationSpec) -> Iterator[Fin
     if spec.mode is IsolationMode.FILTERED and link.local:
         yield _uplink(spec.network)
     yield _host(link)
-    yield _mechanism(link) if spec.mode is IsolationMode.FILTERED else _isolated_ports(link)
+    yield _mechanism(link)
+    if spec.mode is IsolationMode.SEALED:
+        yield _isolated_ports(link)
 
 
 def _network(link: Link, spec: NetworkSpec) -> Finding:

@@ -30,7 +30,7 @@ from providers.kvm.hindrances import obstacle, read_network
 from providers.kvm.inventory import KvmInventory
 from providers.kvm.link import Link, act
 from providers.kvm.machinefilter import MachineFilter, rules_by_name
-from providers.kvm.netfilter import filtered_rules, read_filter
+from providers.kvm.netfilter import Rule, filtered_rules, read_filter, sealed_rules
 from providers.kvm.netview import look
 from providers.kvm.proof import Binding, Scene, findings
 
@@ -96,28 +96,27 @@ class KvmIsolation:
         if spec.network is not None and spec.mode is not IsolationMode.UNPLUGGED:
             networkrole.usable_network(self._link, spec.network)
         packet_filter = MachineFilter(self._link, ref)
-        filter_name = packet_filter.name if spec.mode is IsolationMode.FILTERED else None
-        self._refuse_immovable(seen, spec, filter_name)
-        if filter_name is not None and spec.network is not None:
-            packet_filter.ensure(filtered_rules(spec.network.allow, addresses), effect)
+        self._refuse_immovable(seen, spec, packet_filter.name)
+        if spec.network is not None and spec.mode is not IsolationMode.UNPLUGGED:
+            packet_filter.ensure(_rules(spec.mode, spec.network, addresses), effect)
         for flag, one in seen.cards():
-            wanted = _wanted(one, spec, filter_name)
+            wanted = _wanted(one, spec, packet_filter.name)
             self._connect(seen, ref, flag, one, wanted, effect)
         return self._inventory.machine(ref)
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
         """See the contract."""
         seen = self._seen(ref)
-        filtered = spec.mode is IsolationMode.FILTERED
-        names = {one.connection.filter for _, one in seen.cards() if filtered and one.connection.filter}
-        taps = {one.tap for one in (seen.live or {}).values() if filtered and one.tap}
+        moved = spec.mode is not IsolationMode.UNPLUGGED
+        names = {one.connection.filter for _, one in seen.cards() if moved and one.connection.filter}
+        taps = {one.tap for one in (seen.live or {}).values() if moved and one.tap}
         scene = Scene(
             persistent=seen.persistent,
             live=seen.live,
             network=None if spec.network is None else read_network(self._link, spec.network.name),
             filters=rules_by_name(self._link, names),
             bindings=self._bindings(taps),
-            host=look(chains=filtered and seen.live is not None) if self._link.local else None,
+            host=look(chains=moved and seen.live is not None) if self._link.local else None,
         )
         return IsolationEvidence(mode=spec.mode, findings=findings(spec, scene))
 
@@ -161,7 +160,7 @@ class KvmIsolation:
             what = f"connect card {one.mac} of {ref.name} ({where}) to {connection.source}"
             act(effect, what, seen.domain.updateDeviceFlags, one.connected(connection), flag)
 
-    def _refuse_immovable(self, seen: Seen, spec: IsolationSpec, packet_filter: str | None) -> None:
+    def _refuse_immovable(self, seen: Seen, spec: IsolationSpec, packet_filter: str) -> None:
         running = seen.live is not None
         for _, one in seen.cards():
             if one.connection == _wanted(one, spec, packet_filter):
@@ -203,7 +202,11 @@ def _binding(text: str) -> Binding:
     )
 
 
-def _wanted(one: Card, spec: IsolationSpec, packet_filter: str | None) -> Connection:
+def _rules(mode: IsolationMode, network: NetworkSpec, addresses: Sequence[str]) -> frozenset[Rule]:
+    return sealed_rules() if mode is IsolationMode.SEALED else filtered_rules(network.allow, addresses)
+
+
+def _wanted(one: Card, spec: IsolationSpec, packet_filter: str) -> Connection:
     if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
         return one.connection.down()
     isolated = spec.mode is IsolationMode.SEALED

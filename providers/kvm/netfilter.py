@@ -51,6 +51,15 @@ class Rule:
 DROP_ALL = Rule(_DROP, "drop", "inout", "mac", ())
 
 
+def sealed_rules() -> frozenset[Rule]:
+    """Return the rules for a machine that may talk to nobody, its own host included.
+
+    A bridge without an address does not keep the host out by itself: where rp_filter is off, Linux answers
+    ARP on it for addresses that it has elsewhere, and takes packets to them.
+    """
+    return frozenset({DROP_ALL})
+
+
 def filtered_rules(allow: Sequence[Flow], addresses: Iterable[str]) -> frozenset[Rule]:
     """Return the rules for the allowed flows, their replies and ARP.
 

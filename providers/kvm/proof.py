@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.model.network import Finding, IsolationMode, IsolationSpec, Network, NetworkSpec
 from providers.kvm.cards import Card, Connection
-from providers.kvm.netfilter import Rule, chain_lengths, claimed_addresses, filtered_rules
+from providers.kvm.netfilter import Rule, chain_lengths, claimed_addresses, filtered_rules, sealed_rules
 from providers.kvm.netview import Chains, HostView
 from providers.kvm.networks import misfit
 
@@ -55,9 +55,8 @@ def _findings(spec: IsolationSpec, scene: Scene) -> Iterator[Finding]:
     if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
         return
     yield from _network(spec.network, scene)
-    if spec.mode is IsolationMode.FILTERED:
-        for name in sorted({c.connection.filter or "" for c in _all_cards(scene)}):
-            yield _filter(spec.network, name, scene.filters.get(name))
+    for name in sorted({c.connection.filter or "" for c in _all_cards(scene)}):
+        yield _filter(spec.network, name, scene.filters.get(name))
     for card in (scene.live or {}).values():
         yield from _tap(spec.network, card, scene)
 
@@ -83,8 +82,8 @@ def _connected(spec: IsolationSpec, seen: Connection, where: str) -> Finding:
         ok = not seen.link_up
     else:
         wanted = f"network:{spec.network.name}" if spec.network else None
-        kept = seen.filter is not None if spec.mode is IsolationMode.FILTERED else seen.port_isolated
-        ok = seen.source == wanted and kept
+        ok = seen.source == wanted and seen.filter is not None
+        ok = ok and (seen.port_isolated or spec.mode is IsolationMode.FILTERED)
     return Finding(check=where, ok=ok, detail=", ".join(said))
 
 
@@ -132,6 +131,11 @@ def _filter(spec: NetworkSpec, name: str, rules: frozenset[Rule] | None) -> Find
     check = f"filter {name or 'none'}"
     if rules is None:
         return Finding(check=check, ok=False, detail="libvirt has no filter of this name")
+    if spec.mode is IsolationMode.SEALED:
+        ok = rules == sealed_rules()
+        return Finding(
+            check=check, ok=ok, detail="drops everything" if ok else "does not only drop everything"
+        )
     own = claimed_addresses(rules)
     wanted = filtered_rules(spec.allow, own)
     bound = (
@@ -148,8 +152,7 @@ def _filter(spec: NetworkSpec, name: str, rules: frozenset[Rule] | None) -> Find
 def _tap(spec: NetworkSpec, card: Card, scene: Scene) -> Iterator[Finding]:
     """What becomes of a running card's frames on the host."""
     tap, where = card.tap or "none", f"card {card.mac}, tap {card.tap or 'none'}"
-    if spec.mode is IsolationMode.FILTERED:
-        yield _bound(where, card, scene.bindings.get(tap))
+    yield _bound(where, card, scene.bindings.get(tap))
     if scene.host is None:
         yield Finding(check=where, ok=False, detail=_NOT_HERE)
         return
@@ -160,9 +163,8 @@ def _tap(spec: NetworkSpec, card: Card, scene: Scene) -> Iterator[Finding]:
         isolated = scene.host.port(tap).isolated
         detail = "kept from other isolated ports" if isolated else "not isolated"
         yield Finding(check=f"{where}, port", ok=isolated, detail=detail)
-    else:
-        rules = scene.filters.get(card.connection.filter or "")
-        yield _kernel(where, scene.host.chains(tap), rules or frozenset())
+    rules = scene.filters.get(card.connection.filter or "")
+    yield _kernel(where, scene.host.chains(tap), rules or frozenset())
 
 
 def _bound(where: str, card: Card, bound: Binding | None) -> Finding:

@@ -8,4 +8,5 @@ from orchestrator.contract.conformance import *  # noqa: F403
 from tests.rigs.kvm_rig import rig, shared_rig  # noqa: F401
 from tests.rigs.libvirtd import libvirtd  # noqa: F401
 
-pytestmark = pytest.mark.kvm
+# Some of them isolate a machine thirty times over, and libvirt needs a third of a second for each filter.
+pytestmark = [pytest.mark.kvm, pytest.mark.timeout(500)]

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.model.network import Flow, IsolationMode, IsolationSpec, Network, NetworkSpec
 from providers.kvm.cards import Card, card, parse
-from providers.kvm.netfilter import DROP_ALL, Rule, filtered_rules
+from providers.kvm.netfilter import DROP_ALL, Rule, filtered_rules, sealed_rules
 from providers.kvm.netview import HostView
 from providers.kvm.proof import Binding, Scene, findings
 
@@ -34,7 +34,7 @@ def a_card(inner: str, mac: str = MAC, tap: str | None = None) -> Card:
 
 INNER = {
     IsolationMode.UNPLUGGED: "<source network='default'/><link state='down'/>",
-    IsolationMode.SEALED: "<source network='q'/><port isolated='yes'/>",
+    IsolationMode.SEALED: f"<source network='q'/><port isolated='yes'/><filterref filter='{FILTER}'/>",
     IsolationMode.FILTERED: f"<source network='q'/><filterref filter='{FILTER}'/>",
 }
 
@@ -59,9 +59,11 @@ class Host:
         return replace(HostView({}, kernel_rules(), self.folder), **changes)
 
 
-def kernel_rules(out: int | None = None, enter: bool = True, last: str = "-j DROP") -> tuple[str, ...]:
-    sent = sum(r.direction != "in" for r in RULES) if out is None else out
-    received = sum(r.direction != "out" for r in RULES)
+def kernel_rules(
+    out: int | None = None, enter: bool = True, last: str = "-j DROP", rules: frozenset[Rule] = RULES
+) -> tuple[str, ...]:
+    sent = sum(r.direction != "in" for r in rules) if out is None else out
+    received = sum(r.direction != "out" for r in rules)
     jumps = (f"-A PREROUTING -i {TAP} -j libvirt-I-{TAP}", f"-A POSTROUTING -o {TAP} -j libvirt-O-{TAP}")
     chains = [
         line
@@ -82,13 +84,16 @@ def host(tmp_path: Path) -> Host:
 
 
 def scene(mode: IsolationMode, host: HostView | None, *, running: bool = True) -> Scene:
-    filtered = mode is IsolationMode.FILTERED
+    rules = sealed_rules() if mode is IsolationMode.SEALED else RULES
+    if mode is IsolationMode.SEALED and host is not None:
+        host = replace(host, filters=kernel_rules(rules=rules))
+    moved = mode is not IsolationMode.UNPLUGGED
     return Scene(
         persistent={MAC: a_card(INNER[mode])},
         live={MAC: a_card(INNER[mode], tap=TAP)} if running else None,
         network=None if mode is IsolationMode.UNPLUGGED else network(mode),
-        filters={FILTER: RULES} if filtered else {},
-        bindings={TAP: Binding(FILTER, MAC)} if filtered else {},
+        filters={FILTER: rules} if moved else {},
+        bindings={TAP: Binding(FILTER, MAC)} if moved else {},
         host=host,
     )
 
@@ -245,3 +250,9 @@ def test_unknown_addresses_are_named(host: Host) -> None:
 def test_machine_without_cards_is_isolated(host: Host) -> None:
     seen = replace(scene(S, host.view()), persistent={}, live={})
     assert failing(S, seen) == set()
+
+
+def test_sealed_machine_whose_filter_lets_something_through_is_not_proved(host: Host) -> None:
+    seen = scene(IsolationMode.SEALED, host.view())
+    assert failing(IsolationMode.SEALED, replace(seen, filters={FILTER: RULES})) >= {f"filter {FILTER}"}
+    assert failing(IsolationMode.SEALED, replace(seen, bindings={})) == {BINDING}
