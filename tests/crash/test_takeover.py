@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine import api
+from orchestrator.engine import api, runs
 from orchestrator.engine.state import open_state
 from orchestrator.history import RunStatus
 from providers.simulated import FaultKind, FaultRule
@@ -125,7 +125,7 @@ def test_ctrl_c_leaves_a_resumable_run_that_no_other_worker_goes_on_with(
     scene_.site.world.add_fault(slow)
     first = drivers.start("--state", scene_.url, "--start", scene_.changes)
     # The run's name is printed when its starter has begun to wait: earlier the signal would end it unnoted.
-    until(lambda: _claimed(scene_) and first.answers)
+    until(lambda: first.answers and _step(scene_, first.run) == "snapshot")
     os.kill(first.pid, signal.SIGINT)
     # The step under way ends only when the interruption is noted: a busy machine cannot turn the order round.
     until(lambda: _interrupted(scene_, first.run))
@@ -146,16 +146,22 @@ def test_ctrl_c_leaves_a_resumable_run_that_no_other_worker_goes_on_with(
     assert shape(scene_) == wanted[1]
 
 
-def _interrupted(scene_: Scene, run: str) -> bool:
+def _step(scene_: Scene, run: str) -> str:
+    """The step that was begun last."""
     state = open_state(scene_.url, clock)
     try:
-        return api.run_record(state, run).status is RunStatus.INTERRUPTED
+        steps = api.run_record(state, run).hosts[0].steps
+        return steps[-1].step if steps else ""
     finally:
         state.close()
 
 
-def _claimed(scene_: Scene) -> bool:
-    return any(m.claim is not None for m in scene_.site.world.read().machines.values())
+def _interrupted(scene_: Scene, run: str) -> bool:
+    state = open_state(scene_.url, clock)
+    try:
+        return bool(runs.row(state, run).interrupted)
+    finally:
+        state.close()
 
 
 def test_of_two_states_one_runs_and_the_other_is_refused_by_the_claim(
