@@ -133,6 +133,7 @@ def _rules(change: Callable[[frozenset[Rule]], frozenset[Rule]]) -> Callable[[Sc
 PERSISTENT, RUNNING = f"card {MAC}, persistent definition", f"card {MAC}, running"
 BINDING, KERNEL = f"card {MAC}, tap {TAP}, filter binding", f"card {MAC}, tap {TAP}, rules in the kernel"
 UP = "<source network='default'/>"
+PORT, BOUND = "<port isolated='yes'/>", f"<filterref filter='{FILTER}'/>"
 U, S, F = IsolationMode.UNPLUGGED, IsolationMode.SEALED, IsolationMode.FILTERED
 LOOSER = filtered_rules((*ALLOW, Flow(to="198.51.100.11", port=445)), ("198.51.100.21",))
 
@@ -142,17 +143,21 @@ LOOSER = filtered_rules((*ALLOW, Flow(to="198.51.100.11", port=445)), ("198.51.1
     [
         (U, _live(UP), RUNNING),
         (U, _persistent(UP), PERSISTENT),
-        (S, _live("<source network='default'/><port isolated='yes'/>"), RUNNING),
-        (S, _live("<source network='q'/>"), RUNNING),
-        (S, _persistent("<source network='default'/><port isolated='yes'/>"), PERSISTENT),
-        (S, _persistent("<source network='q'/>"), PERSISTENT),
+        (S, _live(f"<source network='default'/>{PORT}{BOUND}"), RUNNING),
+        (S, _live(f"<source network='q'/>{BOUND}"), RUNNING),
+        (S, _live(f"<source network='q'/>{PORT}"), RUNNING),
+        (S, _persistent(f"<source network='default'/>{PORT}{BOUND}"), PERSISTENT),
+        (S, _persistent(f"<source network='q'/>{BOUND}"), PERSISTENT),
+        (S, _persistent(f"<source network='q'/>{PORT}"), PERSISTENT),
         (S, _network(uplink="nat"), "network q"),
         (S, _network(addresses=("192.0.2.1/24",)), "network q"),
         (S, _network(bridge=None), "network q"),
         (S, _network(active=False), "network q, state"),
         (S, lambda seen: replace(seen, network=None), "network q"),
         (F, _live("<source network='q'/>"), RUNNING),
+        (F, _live(f"<source network='default'/>{BOUND}"), RUNNING),
         (F, _persistent("<source network='q'/>"), PERSISTENT),
+        (F, _persistent(f"<source network='default'/>{BOUND}"), PERSISTENT),
         (F, _network(uplink="bridge:br0"), "network q"),
         (F, lambda seen: replace(seen, filters={}), f"filter {FILTER}"),
         (F, _rules(lambda _: LOOSER), f"filter {FILTER}"),
@@ -227,6 +232,13 @@ def test_bridge_that_the_host_does_not_have_spoils_it(mode: IsolationMode, host:
 )
 def test_kernel_without_the_rules_spoils_a_filtered_machine(rules: tuple[str, ...], host: Host) -> None:
     assert failing(F, scene(F, host.view(filters=rules))) == {KERNEL}
+
+
+@pytest.mark.parametrize("rules", [(), kernel_rules(enter=False, rules=sealed_rules())])
+def test_kernel_without_the_rules_spoils_a_sealed_machine(rules: tuple[str, ...], host: Host) -> None:
+    seen = scene(S, host.view())
+    assert seen.host is not None
+    assert failing(S, replace(seen, host=replace(seen.host, filters=rules))) == {KERNEL}
 
 
 def test_kernels_rules_that_only_root_may_read_are_said_to_be_unread(host: Host) -> None:
