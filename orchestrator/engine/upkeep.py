@@ -8,7 +8,7 @@ from orchestrator.contract.errors import LeaseLost
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import journal, runs
 from orchestrator.engine.actions.claims import break_mark
-from orchestrator.engine.actions.target import judge, read_target
+from orchestrator.engine.actions.target import REFRESH, judge, read_target
 from orchestrator.engine.effect import EngineEffect
 from orchestrator.engine.job import Job
 from orchestrator.engine.lease import Lease
@@ -78,7 +78,7 @@ def refresh_parity(engine: Engine, run: str, host: str) -> ParityResult:
         raise Refused(message, hint=f"its hosts are: {names}", code="no-host")
     job = Job(engine, change_set, row.digest, change, _take(engine, run, host))
     try:
-        facts = read_target(job, job.need("staged", StagedTarget), "refresh")
+        facts = read_target(job, job.need("staged", StagedTarget), REFRESH)
         job.keep("facts-refresh", facts)
         result = judge(job, facts)
         job.keep("refresh", result)

@@ -12,10 +12,11 @@ from orchestrator.changeset.store import digest
 from orchestrator.contract.errors import ProviderError
 from orchestrator.contract.provider import ObjectKind
 from orchestrator.diagnostics import Refused
-from orchestrator.engine import api, approvals, journal, ledger, upkeep
+from orchestrator.engine import api, approvals, evidence, journal, ledger, upkeep
 from orchestrator.engine.runtime import Engine
 from orchestrator.engine.undoable import undoable
 from orchestrator.history import HostStatus, RunStatus
+from orchestrator.model.facts import ServerFacts
 from orchestrator.model.machine import Claim
 from orchestrator.model.plan import ChangeRequest, Window
 from orchestrator.parity.result import Verdict
@@ -227,6 +228,43 @@ def test_parity_is_looked_at_again_without_touching_the_baseline(
     assert upkeep.refresh_parity(engine, run, "FILE01").verdict is Verdict.PASS
     assert machine(site, "file01n").snapshots == []
     assert journal.verify(engine.runtime.state, run) == ()
+
+
+def unremovable(site: Site) -> None:
+    """Let the next removal of a snapshot of the target fail: what a process leaves that dies before it."""
+    rule = FaultRule(operation="ensure_snapshot_removed", kind=FaultKind.BEFORE, machine="file01n", times=1)
+    site.world.add_fault(rule)
+
+
+def test_what_a_refresh_that_died_has_left_is_not_what_the_next_one_reads(engine: Engine, site: Site) -> None:
+    run = carry_out(engine, site.fleet(["FILE01"])).run
+    unremovable(site)
+    with pytest.raises(ProviderError):
+        upkeep.refresh_parity(engine, run, "FILE01")
+    assert len(machine(site, "file01n").snapshots) == 1
+    kit.write_disk(Path(machine(site, "file01n").disks[0].chain[0]), "vista")
+    upkeep.refresh_parity(engine, run, "FILE01")
+    facts = evidence.read(engine.runtime.state, run, "FILE01", "facts-refresh", ServerFacts)
+    assert facts is not None
+    assert facts.identity.product_type == "workstation"
+    assert machine(site, "file01n").snapshots == []
+
+
+def test_an_inventory_that_an_undo_has_left_neither_counts_as_a_change_nor_hides_one(
+    engine: Engine, site: Site
+) -> None:
+    run = carry_out(engine, site.fleet(["FILE01"])).run
+    unremovable(site)
+    assert "inventory cannot be taken" in the_host(carry_out(engine, undo_of(engine, run))).message
+    disk = Path(machine(site, "file01n").disks[0].chain[0])
+    staged = disk.read_bytes()
+    kit.write_disk(disk, "vista")
+    host = the_host(carry_out(engine, undo_of(engine, run)))
+    assert (host.status, host.code) == (HostStatus.REFUSED, "target-changed")
+    assert "identity" in host.message
+    Path(machine(site, "file01n").disks[0].chain[0]).write_bytes(staged)
+    assert carry_out(engine, undo_of(engine, run)).status is RunStatus.DONE
+    assert site.world.read().by_name("file01n") is None
 
 
 def observed(site: Site) -> Any:

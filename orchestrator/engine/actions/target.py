@@ -1,9 +1,12 @@
 """The replacement: stage it, take its inventory, compare."""
 
 from datetime import timedelta
+from functools import partial
 
 from orchestrator.changeset.changes import StepKind
 from orchestrator.changeset.steps import effective_consistency
+from orchestrator.contract.provider import ObjectKind
+from orchestrator.engine import ledger
 from orchestrator.engine.actions.networks import ensure_network
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, done, failed
@@ -14,6 +17,9 @@ from orchestrator.model.target import StagedTarget
 from orchestrator.parity.compare import compare
 from orchestrator.parity.result import ParityResult, State, Verdict
 
+REFRESH = "refresh"
+"""What an inventory outside of a run's steps is called in its token."""
+_INVENTORIES = (StepKind.INVENTORY_TARGET, StepKind.REMOVE_TARGET, REFRESH)
 _LOOK_EVERY = 2.0
 
 
@@ -67,7 +73,9 @@ def inventory_target(job: Job) -> Outcome:
 
 
 def read_target(job: Job, staged: StagedTarget, step: StepKind | str) -> ServerFacts:
-    """Read a target's facts through a snapshot that is removed again, also after a failure."""
+    """Read a target's facts as they are now, through a snapshot that is removed again, also after a
+    failure."""
+    clear_inventory_snapshots(job, staged, step)
     ref, adapter = machine_ref(staged), job.adapter(staged.endpoint)
     effect = job.effect(step, staged.endpoint)
     consistency = effective_consistency(Consistency.CRASH, job.machine(ref, adapter).power)
@@ -84,6 +92,18 @@ def read_target(job: Job, staged: StagedTarget, step: StepKind | str) -> ServerF
             "remove the target's snapshot",
             lambda: adapter.snapshots.ensure_snapshot_removed(ref, effect.token, effect),
         )
+
+
+def clear_inventory_snapshots(job: Job, staged: StagedTarget, step: StepKind | str) -> None:
+    """Remove the target's snapshots that inventories left which died before they could: what one holds is old
+    by now."""
+    ref, adapter = machine_ref(staged), job.adapter(staged.endpoint)
+    identity, effect = job.endpoint(staged.endpoint).info.identity, job.effect(step, staged.endpoint)
+    remove = adapter.snapshots.ensure_snapshot_removed
+    for entry in ledger.entries(job.runtime.state, host=job.name, there=True):
+        snapshot = (entry.endpoint, entry.kind) == (identity, ObjectKind.SNAPSHOT.value)
+        if snapshot and entry.token.rpartition(".")[2] in _INVENTORIES:
+            job.reconciled("remove an old inventory's snapshot", partial(remove, ref, entry.token, effect))
 
 
 def parity(job: Job) -> Outcome:

@@ -3,10 +3,10 @@ show them."""
 
 from orchestrator.changeset.changes import StepKind
 from orchestrator.changeset.undo import Undoable
-from orchestrator.contract.provider import Adapter, Effect
+from orchestrator.contract.provider import Adapter
 from orchestrator.diagnostics import FerryError, Refused
 from orchestrator.engine import evidence
-from orchestrator.engine.actions.target import machine_ref, read_target
+from orchestrator.engine.actions.target import clear_inventory_snapshots, read_target
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, done, failed
 from orchestrator.engine.undoable import undoable_host
@@ -29,9 +29,10 @@ def remove_target(job: Job) -> Outcome:
     if staged is None:
         return done("there is no target of ours")
     adapter, effect = job.adapter(staged.endpoint), job.effect(StepKind.REMOVE_TARGET, staged.endpoint)
-    if (print_now := job.read(lambda: adapter.staging.fingerprint(staged))) is not None:
-        _remove_leftover_snapshot(job, adapter, staged)
-        if not job.change_set.destroy_targets and (changed := _changed(job, staged, print_now)):
+    if job.read(lambda: adapter.staging.fingerprint(staged)) is not None:
+        # First: on such a snapshot the target has another disk, which would count as a change.
+        clear_inventory_snapshots(job, staged, StepKind.REMOVE_TARGET)
+        if not job.change_set.destroy_targets and (changed := _changed(job, adapter, staged)):
             message = f"{staged.name} is not as it was staged: {changed}"
             hint = "look at it; `--destroy-targets` removes it all the same"
             raise Refused(message, hint=hint, code="target-changed")
@@ -44,32 +45,12 @@ def remove_target(job: Job) -> Outcome:
     return done(f"{staged.name} is gone, {'its disks are kept' if keep else 'its disks too'}")
 
 
-def _remove_leftover_snapshot(job: Job, adapter: Adapter, staged: StagedTarget) -> None:
-    """Remove an inventory's snapshot of this host that a process left which died between taking and removing
-    it."""
-    ref, mine = machine_ref(staged), f"ferry.{job.origin}.{job.name}."
-    effect = job.effect(StepKind.REMOVE_TARGET, staged.endpoint)
-    for token in [
-        s.token for s in job.machine(ref, adapter).snapshots if s.token and s.token.startswith(mine)
-    ]:
-        _remove_target_snapshot(job, adapter, staged, token, effect)
-
-
-def _remove_target_snapshot(
-    job: Job, adapter: Adapter, staged: StagedTarget, token: str, effect: Effect
-) -> None:
-    job.reconciled(
-        "remove the target's snapshot",
-        lambda: adapter.snapshots.ensure_snapshot_removed(machine_ref(staged), token, effect),
-    )
-
-
-def _changed(job: Job, staged: StagedTarget, print_now: str) -> str:
+def _changed(job: Job, adapter: Adapter, staged: StagedTarget) -> str:
     """Say what differs from the staged state; "" is nothing. A target that was never finished has no state to
     differ from."""
     if not staged.fingerprint:
         return ""
-    if print_now != staged.fingerprint:
+    if job.read(lambda: adapter.staging.fingerprint(staged)) != staged.fingerprint:
         return "its definition was changed"
     baseline = job.recall("facts-target", ServerFacts, run=job.origin)
     if baseline is None:
