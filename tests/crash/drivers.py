@@ -1,4 +1,4 @@
-"""Starts driver processes and waits for them."""
+"""Starts the processes that crash tests end, and waits for them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Driver:
-    """One driver process."""
+    """One process: a driver, or a ferry."""
 
     pid: int
     out: Path
+    err: Path
     ended: queue.Queue[int]
     code: int | None = None
 
@@ -34,12 +36,18 @@ class Driver:
 
     @property
     def text(self) -> str:
-        return self.out.read_text()
+        """All that it printed."""
+        return self.out.read_text() + self.err.read_text()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document that a ferry with --json printed."""
+        return dict(json.loads(self.out.read_text()))
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """The JSON lines that it printed."""
-        return [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
+        """The JSON lines that a driver printed."""
+        return [json.loads(line) for line in self.out.read_text().splitlines() if line.startswith("{")]
 
     @property
     def run(self) -> str:
@@ -51,7 +59,7 @@ class Driver:
 
 
 class Drivers:
-    """The process that all drivers are forked from. Close it when done."""
+    """The process that all others are forked from. Close it when done."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,26 +76,47 @@ class Drivers:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
-    def start(self, *arguments: str | Path | int) -> Driver:
+    def start(
+        self,
+        *arguments: object,
+        program: str = "driver",
+        environment: Mapping[str, str] | None = None,
+        folder: Path = ROOT,
+    ) -> Driver:
+        """Start a program of the zygote's in a folder; `environment` is added to this process's own."""
         number = next(self._numbers)
-        out = self._folder / f"driver-{number}.out"
+        out, err = (self._folder / f"driver-{number}.{kind}" for kind in ("out", "err"))
         started, ended = (
             self._started.setdefault(number, queue.Queue()),
             self._ended.setdefault(number, queue.Queue()),
         )
-        request = {"id": number, "arguments": [str(a) for a in arguments], "out": str(out)}
+        request = {
+            "id": number,
+            "program": program,
+            "arguments": [str(a) for a in arguments],
+            "environment": dict(environment or {}),
+            "folder": str(folder),
+            "out": str(out),
+            "err": str(err),
+        }
         assert self._process.stdin is not None
         with self._guard:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        driver = Driver(started.get(timeout=30), out, ended)
+        driver = Driver(started.get(timeout=30), out, err, ended)
         self._pids.add(driver.pid)
         return driver
 
-    def call(self, *arguments: str | Path | int) -> Driver:
+    def call(self, *arguments: object) -> Driver:
+        """Run a driver to its end, a good one or its own SIGKILL."""
         driver = self.start(*arguments)
+        assert driver.wait() in (0, -signal.SIGKILL), driver.text
+        return driver
+
+    def ferry(self, environment: Mapping[str, str], *words: object) -> Driver:
+        """Run ferry to its end, whatever it is. The words may begin with the options of `points`."""
+        driver = self.start(*words, program="ferry", environment=environment)
         driver.wait()
-        assert driver.code == 0 or driver.code == -signal.SIGKILL, driver.text
         return driver
 
     def close(self) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.crash.drivers import Drivers
+from tests.crash.rounds import problems
 from tests.crash.scenes import Scene, assert_recorded, scene, shape, undo_file
 from tests.rigs import postgres
 
@@ -54,7 +53,10 @@ def calm(drivers: Drivers, tmp_path_factory: pytest.TempPathFactory) -> Calm:
     return Calm(done.last["points"], wanted, undone.last["points"], shape(still), state)
 
 
-def killed_and_resumed(drivers: Drivers, scene_: Scene, changes: Path, point: int) -> str:
+AT_ONCE = 6
+
+
+def killed_and_resumed(drivers: Drivers, scene_: Scene, changes: Path, point: int, wanted: Any) -> str:
     """Kill at the point, resume in another process; return what went wrong, or ""."""
     first = drivers.call("--state", scene_.url, "--start", changes, "--kill-at", point)
     if first.code != -9:
@@ -63,22 +65,8 @@ def killed_and_resumed(drivers: Drivers, scene_: Scene, changes: Path, point: in
     if second.code != 0 or second.last["status"] != "done":
         return f"the resume did not end well: {second.text}"
     assert_recorded(scene_, first.run)
-    return ""
-
-
-def problems(
-    points: list[str], wanted: Any, one: Callable[[int], tuple[Scene, str]], every: int = 1
-) -> list[str]:
-    """Try every point, or one of so many, a few at a time; say what went wrong."""
-
-    def at(number: int) -> str:
-        scene_, went_wrong = one(number)
-        if not went_wrong and (found := shape(scene_)) != wanted:
-            went_wrong = f"the world is {found}, not {wanted}"
-        return f"{number} ({points[number - 1]}): {went_wrong}" if went_wrong else ""
-
-    with ThreadPoolExecutor(6) as pool:
-        return [p for p in pool.map(at, range(1, len(points) + 1, every)) if p]
+    found = shape(scene_)
+    return "" if found == wanted else f"the world is {found}, not {wanted}"
 
 
 @pytest.mark.timeout(600)
@@ -88,23 +76,23 @@ def test_a_run_killed_at_any_point_ends_as_an_undisturbed_one(
     moments = {p.split()[0] for p in calm.points}
     assert moments == {"begin", "acted", "ended", "before", "intend", "made", "removed"}
 
-    def one(number: int) -> tuple[Scene, str]:
+    def one(number: int) -> str:
         scene_ = calm.scene(tmp_path / str(number))
-        return scene_, killed_and_resumed(drivers, scene_, scene_.changes, number)
+        return killed_and_resumed(drivers, scene_, scene_.changes, number, calm.wanted)
 
-    assert problems(calm.points, calm.wanted, one) == []
+    assert problems(calm.points, range(1, len(calm.points) + 1), one, AT_ONCE) == []
 
 
 @pytest.mark.timeout(600)
 def test_an_undo_killed_at_any_point_ends_as_an_undisturbed_one(
     drivers: Drivers, calm: Calm, tmp_path: Path
 ) -> None:
-    def one(number: int) -> tuple[Scene, str]:
+    def one(number: int) -> str:
         scene_ = calm.scene(tmp_path / str(number))
         run = drivers.call("--state", scene_.url, "--start", scene_.changes).run
-        return scene_, killed_and_resumed(drivers, scene_, undo_file(scene_, run), number)
+        return killed_and_resumed(drivers, scene_, undo_file(scene_, run), number, calm.undo_wanted)
 
-    assert problems(calm.undo_points, calm.undo_wanted, one) == []
+    assert problems(calm.undo_points, range(1, len(calm.undo_points) + 1), one, AT_ONCE) == []
 
 
 @pytest.mark.postgresql
@@ -112,9 +100,9 @@ def test_an_undo_killed_at_any_point_ends_as_an_undisturbed_one(
 def test_a_run_on_postgresql_killed_at_some_points_ends_as_an_undisturbed_one(
     drivers: Drivers, calm: Calm, tmp_path: Path, server: postgres.Postgres
 ) -> None:
-    def one(number: int) -> tuple[Scene, str]:
+    def one(number: int) -> str:
         scene_ = scene(tmp_path / str(number))
         scene_.database = server.database()
-        return scene_, killed_and_resumed(drivers, scene_, scene_.changes, number)
+        return killed_and_resumed(drivers, scene_, scene_.changes, number, calm.wanted)
 
-    assert problems(calm.points, calm.wanted, one, every=9) == []
+    assert problems(calm.points, range(1, len(calm.points) + 1, 9), one, AT_ONCE) == []

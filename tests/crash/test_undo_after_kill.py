@@ -5,17 +5,15 @@ The real command on the simulated provider, with the lab's disks, so that every 
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from lab.images import build, image_path
 
 from providers.simulated import World
+from tests.crash.drivers import Driver, Drivers
 
 ROOT = Path(__file__).parents[2]
 POINTS = ("intend ", "before snapshot", "acted isolate", "before turn")
@@ -37,8 +35,9 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Data:
     """One simulated data centre, a plan for it, and ferry."""
 
-    def __init__(self, folder: Path, disks: Path) -> None:
+    def __init__(self, folder: Path, disks: Path, drivers: Drivers) -> None:
         self.folder = folder
+        self.drivers = drivers
         self.world = World.create(folder / "world.json")
         copy = folder / "file01.raw"
         copy.write_bytes((disks / "file01.raw").read_bytes())
@@ -48,21 +47,12 @@ class Data:
         (folder / "plan.yaml").write_text(template, encoding="utf-8")
         self.ferry("plan", "preview", folder / "plan.yaml", "-o", folder / "cs.json")
 
-    def ferry(self, *words: object, point: int = 0) -> str:
+    def ferry(self, *words: object, kill_at: int = 0) -> Driver:
         own = {"FERRY_STATE": f"sqlite:///{self.folder}/state.db", "STAGING_ADMIN": "a-password"}
-        command = [
-            sys.executable,
-            "-m",
-            "tests.crash.command",
-            str(point),
-            str(self.folder / "points"),
-            *map(str, words),
-        ]
-        done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, timeout=100
-        )
-        assert done.returncode == (-signal.SIGKILL if point else 0), done.stdout + done.stderr
-        return done.stdout
+        options = ("--kill-at", kill_at, "--points", self.folder / "points")
+        done = self.drivers.ferry(own, *options, *words)
+        assert done.code == (-signal.SIGKILL if kill_at else 0), done.text
+        return done
 
     def points(self) -> list[str]:
         return (self.folder / "points").read_text().splitlines()
@@ -77,24 +67,24 @@ class Data:
 
 
 @pytest.fixture(scope="module")
-def calm(disks: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    data = Data(tmp_path_factory.mktemp("calm"), disks)
+def calm(drivers: Drivers, disks: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    data = Data(tmp_path_factory.mktemp("calm"), disks, drivers)
     data.ferry("plan", "apply", data.folder / "cs.json", "--json")
     return data.points()
 
 
 @pytest.mark.parametrize("where", POINTS)
 def test_an_undo_right_after_a_kill_leaves_nothing_of_the_run(
-    where: str, calm: list[str], disks: Path, tmp_path: Path
+    where: str, calm: list[str], drivers: Drivers, disks: Path, tmp_path: Path
 ) -> None:
-    data = Data(tmp_path, disks)
+    data = Data(tmp_path, disks, drivers)
     before = data.shape()
     number = next(n for n, point in enumerate(calm, 1) if point.startswith(where))
-    data.ferry("plan", "apply", tmp_path / "cs.json", point=number)
+    data.ferry("plan", "apply", tmp_path / "cs.json", kill_at=number)
 
-    undone = json.loads(data.ferry("plan", "undo", "last", "--delete-disks", "--json"))
+    undone = data.ferry("plan", "undo", "last", "--delete-disks", "--json").document
 
     assert undone["status"] == "done"
     assert data.shape() == before
-    runs = {r["kind"]: r["status"] for r in json.loads(data.ferry("run", "list", "--json"))["runs"]}
+    runs = {r["kind"]: r["status"] for r in data.ferry("run", "list", "--json").document["runs"]}
     assert runs == {"apply": "cancelled", "undo": "done"}

@@ -1,8 +1,9 @@
-"""Runs drivers as forks of one process that has imported everything: a crash test starts hundreds, and
+"""Runs programs as forks of one process that has imported everything: a crash test starts hundreds, and
 imports cost a second each.
 
-One JSON object per line: in {"id", "arguments", "out"}, out {"id", "pid"} at the start and {"id", "code"} at
-the end (negative: the signal). It stays single-threaded, so that a fork is a clean process.
+One JSON object per line: in {"id", "program", "arguments", "environment", "folder", "out", "err"}, out {"id",
+"pid"} at the start and {"id", "code"} at the end (negative: the signal). It stays single-threaded, so that a
+fork is a clean process.
 """
 
 from __future__ import annotations
@@ -11,17 +12,24 @@ import json
 import os
 import selectors
 import sys
-from pathlib import Path
+import traceback
 from typing import Any
 
 import dbos._migration
 import dbos._sys_db_sqlite
 
-from orchestrator.engine import workflows
-from tests.crash import driver
+import providers.kvm
+from orchestrator.app import planning
+from orchestrator.engine import actions, workflows
+from tests.crash import command, driver
 
 assert dbos
+assert actions
+assert planning
+assert providers.kvm
 assert workflows
+
+PROGRAMS = {"driver": driver.main, "ferry": command.main}
 
 
 def main() -> int:
@@ -52,16 +60,15 @@ def begin(request: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    out = os.open(Path(request["out"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    for handle, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), handle)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
     code = 1
     try:
-        code = driver.main(request["arguments"])
+        code = PROGRAMS[request["program"]](request["arguments"])
     except BaseException:  # the fork must never return into the loop above
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()

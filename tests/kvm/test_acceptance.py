@@ -91,6 +91,7 @@ def test_the_main_job_and_the_way_back(site: Site) -> None:
         "files": sorted([f"{running}.qcow2", f"{stopped}.qcow2"]),
         "file count": ["2"],
         "claims": ["0"],
+        "filters": ["0"],
     }
     for run in site.json("journal", "verify")["runs"]:
         assert run["intact"], run

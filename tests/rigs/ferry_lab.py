@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from lab.images import build
 from lab.private_libvirtd import PrivateLibvirtd, domain_type
 
 PASSWORD = "Planted-Secret-7731"  # a made one that opens nothing
+GOLDEN = "win2022-golden"
 _UNDEFINE_ALL = 1 | 2 | 4 | 16
 _DOMAIN = """<domain type='{kind}'><name>{name}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os><features><acpi/></features>
@@ -82,7 +84,7 @@ class Site:
                 "lab": {
                     "provider": "kvm",
                     "uri": self.daemon.uri,
-                    "images": str(self.daemon.images / "built"),
+                    "images": str(self.images),
                     "domain_type": domain_type(),
                     "max_parallel": 4,
                 }
@@ -106,11 +108,11 @@ class Site:
             "contain": {"network": "sealed"},
         }
         if target:
-            build("win2022-golden", self.daemon.images / "built")
+            self._golden()
             entry["target"] = {
                 "endpoint": "lab",
                 "release": 2022,
-                "image": "win2022-golden",
+                "image": GOLDEN,
                 "vm": f"{self.prefix}-{host.lower()}n",
                 "cpus": 1,
                 "memory": "256MiB",
@@ -121,6 +123,13 @@ class Site:
             }
             entry["parity"] = {"profile": "file-server"}
         return entry
+
+    def _golden(self) -> None:
+        """Put the golden image among this site's own images, where targets and their disks are counted."""
+        built = build(GOLDEN, self.daemon.images / "built")
+        own = self.images / built.name
+        if not own.exists():
+            own.hardlink_to(built)
 
     # ferry ------------------------------------------------------------
 
@@ -197,6 +206,7 @@ class Site:
         domains = sorted(
             d.name() for d in connection.listAllDomains() if d.name().startswith(f"{self.prefix}-")
         )
+        files = [p for p in self.images.rglob("*") if p.is_file() and p.stem != GOLDEN]
         return {
             "domains": domains,
             "networks": sorted(
@@ -206,10 +216,25 @@ class Site:
             "cards": [f"{name}: {self.networks_of(name, live=False)}" for name in domains],
             "chains": [f"{name}: {self.chain_depth(name)}" for name in domains],
             "running": [name for name in domains if connection.lookupByName(name).isActive()],
-            "files": sorted({_stem(p) for p in self.images.rglob("*") if p.is_file()}),
-            "file count": [str(sum(p.is_file() for p in self.images.rglob("*")))],
-            "claims": [str(len([s for s in connection.listAllSecrets() if "ferry" in (s.usageID() or "")]))],
+            "files": sorted({_stem(p) for p in files}),
+            "file count": [str(len(files))],
+            "claims": [str(len(self.claims()))],
+            "filters": [str(len(self.filters()))],
         }
+
+    def claims(self) -> list[str]:
+        """The claims on machines of this site."""
+        return self._of_mine(secret.usageID() or "" for secret in self.open().listAllSecrets())
+
+    def filters(self) -> list[str]:
+        """The packet filters for machines of this site."""
+        return self._of_mine(one.name() for one in self.open().listAllNWFilters())
+
+    def _of_mine(self, names: Iterable[str]) -> list[str]:
+        """Those of ferry's names that hold the id of a machine of this site."""
+        domains = self.open().listAllDomains()
+        mine = [d.UUIDString() for d in domains if d.name().startswith(f"{self.prefix}-")]
+        return sorted(n for n in names if "ferry" in n and any(uuid in n for uuid in mine))
 
     def chain_depth(self, name: str) -> int:
         """The number of images in the chain of a domain's first disk."""
