@@ -21,6 +21,7 @@ from orchestrator.model.network import Flow, IsolationMode, IsolationSpec, Netwo
 from orchestrator.model.secret import SecretRef
 from providers.kvm import provider
 from providers.kvm.adapter import KvmAdapter
+from tests.rigs import host as host_rig
 from tests.rigs import packets
 from tests.rigs.libvirtd import PrivateLibvirtd
 
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.kvm, pytest.mark.packets]
 
 SERVER, OTHER, GUEST = "198.51.100.10", "198.51.100.66", "198.51.100.21"
 SERVER6, GUEST6 = "2001:db8::10", "2001:db8::21"
+HOST, HOST6 = "198.51.100.1", "2001:db8::1"
 MAC, NEIGHBOUR_MAC = "52:54:00:fc:00:01", "52:54:00:fc:00:02"
 BR_NF = [Path(f"/proc/sys/net/bridge/bridge-nf-call-{t}tables") for t in ("ip", "ip6")]
 ALLOW = (
@@ -234,19 +236,55 @@ def test_filtered_by_ipv6_lets_that_flow_through_and_no_other(site: Site) -> Non
 
 @pytest.mark.parametrize("value", ["0", "1"])
 def test_filtered_does_not_depend_on_br_netfilter(site: Site, value: str) -> None:
-    there = [path for path in BR_NF if path.exists()]
-    before = {path: path.read_text() for path in there}
+    isolated = Isolated(site, site.guest, filtered(site, *ALLOW), (GUEST,))
+    with host_rig.written(BR_NF, value), isolated:
+        assert packets.settle(lambda: passing(site.from_guest()) == {"tcp445", "udp53"}), site.from_guest()
+        assert passing(site.to_guest()) == set()
+
+
+@pytest.fixture
+def host(site: Site) -> Iterator[host_rig.Host]:
+    """The host as lax as it can be: it takes packets for any of its addresses from any card."""
+    conf = Path("/proc/sys/net")
+    lax = [conf / f"ipv4/conf/{card}/rp_filter" for card in ("all", "default", site.bridge)]
+    host = host_rig.Host(f"fph{os.getpid() % 100_000}", HOST, HOST6)
     try:
-        for path in there:
-            path.write_text(value)
-        with Isolated(site, site.guest, filtered(site, *ALLOW), (GUEST,)):
-            assert packets.settle(lambda: passing(site.from_guest()) == {"tcp445", "udp53"}), (
-                site.from_guest()
-            )
-            assert passing(site.to_guest()) == set()
+        with host_rig.written([*lax, conf / f"ipv6/conf/{site.bridge}/disable_ipv6"], "0"):
+            yield host
     finally:
-        for path, text in before.items():
-            path.write_text(text)
+        host.remove()
+
+
+def reached(site: Site, host: host_rig.Host, bridge: str) -> set[str]:
+    """How the guest reaches the host through the bridge that it is on, answered or not."""
+    mac = Path(f"/sys/class/net/{bridge}/address").read_text().strip()
+    gate = host_rig.link_local(mac)
+    for address in (HOST, HOST6):
+        host.heard(address)
+    # A hostile guest needs no ARP to know where to send to.
+    site.guest.run(f"arp -s {HOST} {mac}; ip -6 route add {HOST6}/128 via {gate} dev eth0")
+    found = site.guest.probes(
+        {
+            "arp": f"arping -c1 -w1 -I eth0 {HOST}",
+            "link-local": f"ping6 -c1 -W1 {gate}%eth0",
+            "v4": f"probe udp {HOST} {host.port(HOST)}",
+            "v6": f"probe udp {HOST6} {host.port(HOST6)}",
+        }
+    )
+    site.guest.run(f"arp -d {HOST}; ip -6 route del {HOST6}/128")
+    found |= {"v4": host.heard(HOST), "v6": host.heard(HOST6)}
+    return passing(found)
+
+
+def test_not_even_the_host_itself_is_in_reach(site: Site, host: host_rig.Host) -> None:
+    everything = {"arp", "link-local", "v4", "v6"}
+    assert packets.settle(lambda: reached(site, host, site.bridge) == everything), "it is, before isolation"
+    with Isolated(site, site.guest, sealed()):
+        name = libvirt.open(site.guest.daemon.uri).networkLookupByName("packets-sealed").bridgeName()
+        assert reached(site, host, name) == set()
+    with Isolated(site, site.guest, filtered(site, *ALLOW), (GUEST,)):
+        # A question by ARP under one's own address is allowed there; nothing can be sent to who answers.
+        assert reached(site, host, site.bridge) == {"arp"}
 
 
 def test_filtered_holds_after_a_power_cycle(site: Site) -> None:
