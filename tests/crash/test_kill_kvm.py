@@ -15,7 +15,7 @@ import pytest
 
 from tests.crash.drivers import Drivers, wake
 from tests.crash.rounds import problems
-from tests.crash.sites import APPLY, RESUME, UNDO, Rounds
+from tests.crash.sites import APPLY, RESUME, UNDO, Rounds, World
 from tests.engine.kit import until
 from tests.rigs.definitions import comparable
 from tests.rigs.libvirtd import PrivateLibvirtd
@@ -66,23 +66,37 @@ def boundaries(points: list[str]) -> set[int]:
     return {n for n, p in enumerate(points, 1) if p.split()[0] in BOUNDARIES}
 
 
+def within(points: list[str], step: str) -> range:
+    """The points of one step, from its begin to its end."""
+    return range(points.index(f"begin {step}") + 1, points.index(f"ended {step}") + 2)
+
+
 def apply_killed(rounds: Rounds, calm: Calm, point: int) -> str:
+    """What went wrong. A run that was killed while it moved cards must still know where they were: it is
+    taken back, too."""
     with rounds.world() as world:
         if went_wrong := world.killed_and_resumed(point, *APPLY):
             return went_wrong
-        found = world.shape()
-        return "" if found == calm.wanted else f"the world is {found}, not {calm.wanted}"
+        if (found := world.shape()) != calm.wanted:
+            return f"the world is {found}, not {calm.wanted}"
+        if point not in within(calm.points, "isolate"):
+            return ""
+        world.ferry(*UNDO)
+        return not_back(world, calm)
 
 
 def undo_killed(rounds: Rounds, calm: Calm, point: int) -> str:
     with rounds.world() as world:
         world.ferry(*APPLY)
-        if went_wrong := world.killed_and_resumed(point, *UNDO):
-            return went_wrong
-        if comparable(world.site.xml(world.name)) != world.definition:
-            return "the definition is not what it was"
-        found = world.shape()
-        return "" if found == calm.undo_wanted else f"the world is {found}, not {calm.undo_wanted}"
+        return world.killed_and_resumed(point, *UNDO) or not_back(world, calm)
+
+
+def not_back(world: World, calm: Calm) -> str:
+    """What is not as it was before the run, or ""."""
+    if comparable(world.site.xml(world.name)) != world.definition:
+        return "the definition is not what it was"
+    found = world.shape()
+    return "" if found == calm.undo_wanted else f"the world is {found}, not {calm.undo_wanted}"
 
 
 def test_an_undisturbed_run_passes_points_of_every_kind(calm: Calm) -> None:
