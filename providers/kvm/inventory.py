@@ -26,7 +26,7 @@ T = TypeVar("T")
 _AGENT_SECONDS = 5
 _STATS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
 _NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-"""A domain that is busy is not waited for."""
+"""A domain that is busy is not waited for: libvirt leaves out what it would have to ask QEMU."""
 
 
 class KvmInventory:
@@ -120,6 +120,11 @@ class KvmInventory:
         conn = self._link.conn()
         what = "read the machines"
         stats = self._link.read(what, conn.domainListGetStats, [*domains.values()], _STATS, _NOWAIT)
+        if busy := [domain for domain, counted in stats if _left_out(counted)]:
+            # Named machines are asked for to be changed: here an unknown size would count as a change later.
+            # libvirt itself waits at most half a minute, then tells what it can.
+            asked = self._link.read(what, conn.domainListGetStats, busy, _STATS, 0)
+            stats = [pair for pair in stats if not _left_out(pair[1])] + asked
         return self._observed(stats, read_claims(self._link, domains.keys()))
 
     def _observed(
@@ -167,6 +172,11 @@ class KvmInventory:
             return self._link.read("ask", call)
         except ProviderError:
             return None
+
+
+def _left_out(counted: Mapping[str, Any]) -> bool:
+    """Tell whether statistics hold the size of no disk at all, though there are disks."""
+    return bool(counted.get("block.count")) and not any(key.endswith(".capacity") for key in counted)
 
 
 def _version(number: int) -> str:

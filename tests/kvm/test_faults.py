@@ -3,6 +3,13 @@ comes back."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import libvirt
 import pytest
 
@@ -10,8 +17,9 @@ from orchestrator.contract.conformance.rig import Fault
 from orchestrator.contract.conformance.support import effect, observe, refused
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, Reader
-from orchestrator.model.machine import PowerState
+from orchestrator.model.machine import MachineRef, PowerState
 from providers.kvm import provider
+from tests.engine.kit import until
 from tests.rigs.kvm_rig import KvmRig
 
 pytestmark = pytest.mark.kvm
@@ -61,3 +69,38 @@ def test_readers_connection_is_kept_from_writing_by_libvirtd_itself(reader: Read
     with pytest.raises(libvirt.libvirtError, match="read only"):
         domain.create()
     assert not rig.is_running(ref)
+
+
+def qemu(ref: MachineRef) -> int:
+    """The process that runs a machine."""
+    mark = f"guest={ref.name},".encode()
+    return next(int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if mark in p.read_bytes())
+
+
+@contextlib.contextmanager
+def busy(rig: KvmRig, ref: MachineRef) -> Iterator[None]:
+    """Let somebody else's question to a machine take long: meanwhile libvirt lets nobody else ask it."""
+    process, domain = qemu(ref), rig.conn.lookupByUUIDString(ref.id)
+    with ThreadPoolExecutor(1) as pool:
+        os.kill(process, signal.SIGSTOP)
+        try:
+            asked = pool.submit(domain.blockInfo, "hda")
+            until(lambda: domain.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK)
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+        asked.result(timeout=20)
+
+
+def test_machine_that_is_busy_for_a_moment_is_waited_for_and_seen_whole(
+    adapter: Adapter, rig: KvmRig
+) -> None:
+    """Seen without its sizes, it would be refused later: "size_bytes was nothing"."""
+    ref = rig.make_machine(rig.name("vm"), running=True)
+    disks = observe(adapter, ref).disks
+    with ThreadPoolExecutor(1) as pool:
+        with busy(rig, ref):
+            reading = pool.submit(observe, adapter, ref)
+            with pytest.raises(TimeoutError):
+                reading.result(timeout=1)
+        assert reading.result(timeout=20).disks == disks
