@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ echo 0 > /proc/sys/kernel/printk
 stty -F /dev/ttyS0 -echo
 exec setsid cttyhack sh -c 'echo READY; exec sh' </dev/ttyS0 >/dev/ttyS0 2>&1
 """
+_UNANSWERED = {1, -signal.SIGALRM, 128 + signal.SIGALRM}
+"""What a probe ends with that nobody answered; any other end is a fault of the probe, and proves nothing."""
 _DOMAIN = """<domain type='{kind}'><name>{name}</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{kernel}</kernel><initrd>{initrd}</initrd>
 <cmdline>console=ttyS0 quiet panic=-1</cmdline></os><on_poweroff>destroy</on_poweroff>
@@ -146,9 +150,22 @@ class Guest:
         """Run commands at once; return by name whether each succeeded."""
         body = " ".join(f"( {c} >/dev/null 2>&1; echo R {n} $? ) &" for n, c in commands.items())
         told = self.run(f"{body} wait")
-        found = {name: code == "0" for name, code in re.findall(r"R (\S+) (\d+)", told)}
+        found = {name: int(code) for name, code in re.findall(r"R (\S+) (\d+)", told)}
         assert found.keys() == commands.keys(), told
-        return found
+        return {name: _answered(code, commands[name]) for name, code in found.items()}
+
+    def hear(self) -> None:
+        """Listen to every frame from now on."""
+        self.run("probe hear eth0 >/heard & echo $! >/hearing; until grep -q hearing /heard; do :; done")
+
+    def heard(self) -> set[str]:
+        """Name the hand-made frames that came since."""
+        return _names(self.run("kill $(cat /hearing); wait; cat /heard"))
+
+    def shout(self, frames: Mapping[str, str]) -> None:
+        """Send hand-made frames to everybody."""
+        told = self.run("; ".join(f"probe shout eth0 {text} || echo FAILED" for text in frames.values()))
+        assert "FAILED" not in told
 
     def remove(self) -> None:
         """Undefine it and delete its files."""
@@ -183,6 +200,7 @@ class Peer:
             self.run("ip", "addr", "add", address, "dev", inner, *(["nodad"] if ":" in address else []))
         self._outer = outer
         self._server: subprocess.Popen[str] | None = None
+        self._ear: subprocess.Popen[str] | None = None
 
     def run(self, *command: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the namespace."""
@@ -190,20 +208,34 @@ class Peer:
 
     def serve(self, *ports: int) -> None:
         """Answer on these ports from now on."""
-        command = ["ip", "netns", "exec", self.namespace, str(self.probe), "serve", *map(str, ports)]
-        self._server = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PATH": _path()}
-        )
-        assert self._server.stdout is not None
-        assert self._server.stdout.readline() == "serving\n"
+        self._server = self._start("serve", *ports, says="serving")
 
     def reaches(self, *words: object) -> bool:
         """Tell whether a probe from here (`tcp ADDRESS PORT`) is answered."""
-        return self.run(self.probe, *words, check=False).returncode == 0
+        return _answered(self.run(self.probe, *words, check=False).returncode, words)
 
     def pings(self, address: str) -> bool:
         """Tell whether a ping from here is answered."""
-        return self.run("busybox", "ping", "-c1", "-W1", address, check=False).returncode == 0
+        words = ("busybox", "ping", "-c1", "-W1", address)
+        return _answered(self.run(*words, check=False).returncode, words)
+
+    def hear(self) -> None:
+        """Listen to every frame from now on."""
+        self._ear = self._start("hear", "eth0", says="hearing")
+
+    def heard(self) -> set[str]:
+        """Name the hand-made frames that came since."""
+        assert self._ear is not None
+        self._ear.terminate()
+        told, _ = self._ear.communicate(timeout=20)
+        assert self._ear.returncode == 0
+        self._ear = None
+        return _names(told)
+
+    def shout(self, frames: Mapping[str, str]) -> None:
+        """Send hand-made frames to everybody."""
+        for text in frames.values():
+            self.run(self.probe, "shout", "eth0", text)
 
     def mac_of(self, address: str) -> str:
         """What this host believes to be the MAC address of `address`."""
@@ -216,14 +248,31 @@ class Peer:
         self.run("ip", "neigh", "replace", address, "lladdr", mac, "dev", "eth0", "nud", "stale")
 
     def remove(self) -> None:
-        """End its server and delete the namespace."""
-        if self._server is not None:
-            self._server.terminate()
-            self._server.wait(timeout=20)
-            assert self._server.stdout is not None
-            self._server.stdout.close()
+        """End its processes and delete the namespace."""
+        for process in (self._server, self._ear):
+            if process is not None:
+                process.terminate()
+                process.communicate(timeout=20)
         run("ip", "netns", "del", self.namespace, check=False)
         run("ip", "link", "del", self._outer, check=False)
+
+    def _start(self, *words: object, says: str) -> subprocess.Popen[str]:
+        command = ["ip", "netns", "exec", self.namespace, str(self.probe), *map(str, words)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PATH": _path()}
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{says}\n"
+        return process
+
+
+def _answered(code: int, what: object) -> bool:
+    assert code == 0 or code in _UNANSWERED, f"{what} ended with {code}"
+    return code == 0
+
+
+def _names(told: str) -> set[str]:
+    return set(re.findall(r"heard (\S+)", told))
 
 
 def make_bridge(name: str) -> None:
