@@ -1,15 +1,13 @@
 """Runs as the commands need them: start, follow, resume, control, and the change set that takes one back."""
 
-import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
 from orchestrator import registry
-from orchestrator.app import clock, planning, secrets, states
+from orchestrator.app import clock, following, planning, secrets, states
+from orchestrator.app.following import Update
 from orchestrator.changeset import store
 from orchestrator.changeset.changes import ChangeSet
 from orchestrator.changeset.undo import build_undo
@@ -20,9 +18,6 @@ from orchestrator.engine.state import State
 from orchestrator.engine.undoable import undoable
 from orchestrator.guest.offline import collect_offline
 from orchestrator.history import RunRecord, RunStatus
-
-Update = Callable[[RunRecord], None]
-
 
 def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[ChangeSet, str]:
     """Return the change set to carry out with its digest: a saved one, or with `yes` that of a plan file."""
@@ -42,11 +37,14 @@ def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[Cha
 
 def start(url: str | None, change_set: ChangeSet, digest: str, update: Update) -> RunRecord:
     """Carry a change set out and follow it to its end. Raises Refused before anything was done."""
-    with working(url, _providers(change_set), api.limits_of(change_set)) as engine:
+    working_ = working(url, _providers(change_set), api.limits_of(change_set))
+    with following.stop_signals() as stop, working_ as engine:
         if change_set.undo_of is not None:
             api.settle(engine, change_set.undo_of, now=clock.now())
+        if stop.is_set():
+            raise KeyboardInterrupt
         run = api.start_run(engine, change_set, digest, now=clock.now())
-        return _follow(engine, run, update)
+        return following.follow(engine, run, update, stop)
 
 
 def resume(url: str | None, name: str, update: Update) -> RunRecord:
@@ -54,9 +52,11 @@ def resume(url: str | None, name: str, update: Update) -> RunRecord:
     with states.opened(url) as state:
         run = states.run_id(state, name)
         providers = providers_of(state, run)
-    with working(url, providers) as engine:
+    with following.stop_signals() as stop, working(url, providers) as engine:
+        if stop.is_set():
+            raise KeyboardInterrupt
         api.resume(engine, run, now=clock.now())
-        return _follow(engine, run, update)
+        return following.follow(engine, run, update, stop)
 
 
 @contextmanager
@@ -101,56 +101,10 @@ def _providers(change_set: ChangeSet) -> set[str]:
     return {endpoint.settings.provider for endpoint in change_set.endpoints}
 
 
-def _follow(engine: Engine, run: str, update: Update) -> RunRecord:
-    """Report progress until the run ends; Ctrl-C or SIGTERM let the steps under way end and leave it
-    resumable."""
-    state = engine.runtime.state
-    try:
-        with _terminated_like_interrupted():
-            return _watched(state, run, update)
-    except KeyboardInterrupt:
-        if api.run_record(state, run).status not in runs.ENDED:
-            api.interrupt(state, run, clock.now())
-        engine.destroy()
-        record = api.run_record(state, run)
-        update(record)
-        return record
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _watched(state: State, run: str, update: Update) -> RunRecord:
-    """Update on every event, but spend no more than a tenth of the time on it: records of large runs are
-    large."""
-    quiet_until = 0.0
-
-    def on_event(_: object) -> None:
-        nonlocal quiet_until
-        begun = time.monotonic()
-        if begun >= quiet_until:
-            update(api.run_record(state, run))
-            ended = time.monotonic()
-            quiet_until = ended + 10 * (ended - begun)
-
-    record = api.wait_run(state, run, on_event)
-    update(record)
-    return record
-
-
 def watch(url: str | None, name: str, update: Update) -> RunRecord:
     """Follow a run that other processes work on."""
     with states.opened(url) as state:
-        return _watched(state, states.run_id(state, name), update)
+        return following.watch(state, states.run_id(state, name), update)
 
 
 def list_runs(url: str | None) -> tuple[RunRecord, ...]:

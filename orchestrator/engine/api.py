@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
+from threading import Event
 
 from sqlalchemy.exc import IntegrityError
 
@@ -151,14 +152,17 @@ def list_runs(state: State) -> tuple[RunRecord, ...]:
     return runs.records(state, None, worked_on=liveness.anybody(state, _TTL))
 
 
-def wait_run(state: State, run: str, on_event: OnEvent = lambda _: None) -> RunRecord:
-    """Report each journal entry from the run's begin on as it is written; return when the run has ended or
-    nobody works on it.
+def wait_run(
+    state: State, run: str, on_event: OnEvent = lambda _: None, stop: Event | None = None
+) -> RunRecord:
+    """Report each journal entry from the run's begin on as it is written; return when the run has ended,
+    nobody works on it, or `stop` is set.
 
     Works from any process. A run that is paused is waited for.
     """
     seen: set[int] = set()
     asked_alive, last = float("-inf"), 0
+    stop = stop or Event()
     overlap = 0 if state.dialect == "sqlite" else _OVERLAP
     while True:
         # Before the entries, so that the last of them are not missed.
@@ -168,13 +172,13 @@ def wait_run(state: State, run: str, on_event: OnEvent = lambda _: None) -> RunR
                 seen.add(number)
                 last = max(last, number)
                 on_event(entry)
-        if ended:
+        if ended or stop.is_set():
             return run_record(state, run)
         if time.monotonic() - asked_alive > _ALIVE_EVERY:
             asked_alive = time.monotonic()
             if runs.row(state, run).interrupted or not liveness.anybody(state, _TTL):
                 return run_record(state, run)
-        time.sleep(_WATCH)
+        stop.wait(_WATCH)
 
 
 _OVERLAP = 100

@@ -11,6 +11,7 @@ import json
 import signal
 from pathlib import Path
 
+from orchestrator.app.following import follow, stop_signals
 from orchestrator.changeset.store import digest, load
 from orchestrator.engine import api
 from orchestrator.engine.runtime import Engine
@@ -32,7 +33,9 @@ def main(arguments: list[str]) -> int:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     state = open_state(options.state, clock)
     points, changes = crash_points.watch(options, str(state.path) if state.path else None)
-    with Engine(runtime(state, sleep=lambda _: None, **changes)) as engine:
+    engine_ = Engine(runtime(state, sleep=lambda _: None, **changes))
+    # Signals are heard before the run's name is printed: a test sends one as soon as it has read it.
+    with stop_signals() as stop, engine_ as engine:
         if options.work:
             print(json.dumps({"executor": engine.executor}), flush=True)
             signal.sigwait({signal.SIGTERM})
@@ -45,12 +48,7 @@ def main(arguments: list[str]) -> int:
             run = options.resume
             api.resume(engine, run, now=clock())
         print(json.dumps({"run": run}), flush=True)
-        try:
-            record = api.wait_run(state, run)
-        except KeyboardInterrupt:
-            api.interrupt(state, run, clock())
-            engine.destroy()
-            record = api.run_record(state, run)
+        record = follow(engine, run, lambda _: None, stop)
     answer = {
         "run": run,
         "status": record.status.value,

@@ -124,7 +124,6 @@ def test_ctrl_c_leaves_a_resumable_run_that_no_other_worker_goes_on_with(
     slow = FaultRule(operation="ensure_snapshot", kind=FaultKind.SLOW, until=str(go_on))
     scene_.site.world.add_fault(slow)
     first = drivers.start("--state", scene_.url, "--start", scene_.changes)
-    # The run's name is printed when its starter has begun to wait: earlier the signal would end it unnoted.
     until(lambda: first.out.exists() and first.answers and _step(scene_, first.run) == "snapshot")
     os.kill(first.pid, signal.SIGINT)
     # The step under way ends only when the interruption is noted: a busy machine cannot turn the order round.
