@@ -19,6 +19,7 @@ from orchestrator.engine.undoable import undoable
 from orchestrator.guest.offline import collect_offline
 from orchestrator.history import RunRecord, RunStatus
 
+
 def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[ChangeSet, str]:
     """Return the change set to carry out with its digest: a saved one, or with `yes` that of a plan file."""
     if not yes:

@@ -63,6 +63,10 @@ class EngineEffect:
         return ledger.owns(self._state, self._endpoint, kind.value, object_id)
 
     def _settle(self, kind: ObjectKind, object_id: str, state: LedgerState, event: str) -> None:
+        if state is LedgerState.PRESENT and ledger.is_present(
+            self._state, self._endpoint, kind.value, object_id
+        ):
+            return  # found again: by a later attempt, or by another host that shares a network
         with self._state.write() as connection:
             known = ledger.set_state(connection, self._endpoint, kind.value, object_id, state, self._clock())
             if not known and state is LedgerState.PRESENT:

@@ -24,7 +24,7 @@ class EvidenceDamaged(FerryError):
 
 
 def put(
-    state: State, run: str, host: str, kind: str, value: Any, at: datetime, *, once: bool = False
+    connection: sa.Connection, run: str, host: str, kind: str, value: Any, at: datetime, *, once: bool = False
 ) -> Evidence:
     """Store a value (a pydantic value, or a list of them) as canonical JSON; the same again is not stored
     twice.
@@ -33,12 +33,11 @@ def put(
     """
     body = canonical_json(TypeAdapter(type(value)).dump_python(value, mode="json"))
     sha256 = hashlib.sha256(body.encode("ascii")).hexdigest()
-    with state.write() as connection:
-        old = connection.execute(_newest(run, host, kind)).first()
-        if old is not None and (once or old.sha256 == sha256):
-            return _value(old)
-        made = Evidence(run=run, host=host, kind=kind, at=at, sha256=sha256, body=body)
-        connection.execute(evidence.insert().values(**(made.model_dump() | {"at": at.isoformat()})))
+    old = connection.execute(_newest(run, host, kind)).first()
+    if old is not None and (once or old.sha256 == sha256):
+        return _value(old)
+    made = Evidence(run=run, host=host, kind=kind, at=at, sha256=sha256, body=body)
+    connection.execute(evidence.insert().values(**(made.model_dump() | {"at": at.isoformat()})))
     return made
 
 

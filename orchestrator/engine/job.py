@@ -138,9 +138,12 @@ class Job:
             journal.append(connection, self.run, self.name, event, data, self.now())
 
     def keep(self, kind: str, value: Any, *, once: bool = False) -> Evidence:
-        """Store evidence of this host and note its hash in the journal."""
-        stored = evidence.put(self.runtime.state, self.run, self.name, kind, value, self.now(), once=once)
-        self.note("evidence", {"kind": kind, "sha256": stored.sha256})
+        """Store evidence of this host and note its hash in the journal, under the lease."""
+        at = self.now()
+        with self.lease.guarded() as connection:
+            stored = evidence.put(connection, self.run, self.name, kind, value, at, once=once)
+            noted = {"kind": kind, "sha256": stored.sha256}
+            journal.append(connection, self.run, self.name, "evidence", noted, at)
         return stored
 
     def recall(self, kind: str, shape: type[T], *, run: str | None = None) -> T | None:

@@ -26,6 +26,7 @@ class Lease:
         """`freshen` renews our heartbeat if it is old, and tells whether it is young now."""
         self._state = state
         self._freshen = freshen
+        self._given_back = False
         self.run = run
         self.host = host
         self.owner = owner
@@ -62,9 +63,18 @@ class Lease:
 
     def release(self) -> None:
         """Give the hold back, if it is still ours. Repeatable."""
+        if not self._given_back:
+            with self.releasing():
+                pass
+
+    @contextmanager
+    def releasing(self) -> Iterator[sa.Connection]:
+        """Give the hold back, if it is still ours, in the transaction that is yielded."""
         mine = (leases.c.generation == self.generation, leases.c.owner == self.owner)
         with self._state.write() as connection:
             connection.execute(leases.update().where(*_key(self.run, self.host), *mine).values(owner=NOBODY))
+            yield connection
+        self._given_back = True
 
 
 def acquire(

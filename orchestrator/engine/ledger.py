@@ -44,7 +44,16 @@ def set_state(
 
 def owns(state: State, endpoint: str, kind: str, object_id: str) -> bool:
     """Tell whether we made the object, or were about to, and have not removed it."""
-    query = sa.select(ledger.c.token).where(*_key(endpoint, kind, object_id), ledger.c.state.in_(_THERE))
+    return _is_one_of(state, _key(endpoint, kind, object_id), _THERE)
+
+
+def is_present(state: State, endpoint: str, kind: str, object_id: str) -> bool:
+    """Tell whether the ledger says already that the object exists."""
+    return _is_one_of(state, _key(endpoint, kind, object_id), (LedgerState.PRESENT.value,))
+
+
+def _is_one_of(state: State, key: tuple[Any, ...], states: tuple[str, ...]) -> bool:
+    query = sa.select(ledger.c.token).where(*key, ledger.c.state.in_(states))
     with state.read() as connection:
         return connection.execute(query).first() is not None
 

@@ -127,6 +127,8 @@ class Engine:
             "serializer": serializer.json_serializer(),
             "log_level": "WARNING",
             "max_executor_threads": _THREADS,
+            # Its thread sleeps so long when the engine ends; we send no notifications.
+            "notification_listener_polling_interval_sec": _POLL,
         }
         if state.dialect == "sqlite":
             config["system_database_engine"] = state.base_engine

@@ -165,9 +165,8 @@ def _host(change_set: ChangeSet, name: str) -> HostChange:
 
 
 def _close_phase(job: Job, attempt: int, number: int, outcome: Outcome) -> bool:
-    # Before the outcome shows: whoever waits for it may begin the next phase in another process at once.
-    job.lease.release()
-    with job.runtime.state.write() as connection:
+    # Together: whoever waits for the outcome may begin the next phase in another process at once.
+    with job.lease.releasing() as connection:
         runs.end_phase(connection, job.run, job.name, attempt, number, outcome.model_dump_json())
     job.engine.bells.ring(f"{job.run}/{job.name}")
     return True

@@ -74,7 +74,8 @@ def release(job: Job) -> Outcome:
         message = f"{job.ref.name} has not got back what it had: {'; '.join(left)}"
         return failed("not-released", message, "look at these cards and resume the undo")
     # From now on the run's captures are history: nobody shall restore them over what people change later.
-    evidence.put(job.runtime.state, job.origin, job.name, "captures", [], job.now())
+    with job.lease.guarded() as connection:
+        evidence.put(connection, job.origin, job.name, "captures", [], job.now())
     return done(f"{len(captures)} network card(s) are as they were")
 
 

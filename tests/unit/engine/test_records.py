@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import approvals, evidence, ledger
 from orchestrator.engine.state import State
 from orchestrator.engine.tables import evidence as evidence_table
-from orchestrator.history import LedgerEntry, LedgerState
+from orchestrator.history import Evidence, LedgerEntry, LedgerState
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.network import NicCapture
 from tests.unit.builders import NOW, a_nic, server_facts
@@ -79,34 +81,39 @@ def test_settling_what_is_not_there_says_so(state: State) -> None:
     assert not settle(state, LedgerState.REMOVED)
 
 
+def keep(state: State, *args: Any, **options: Any) -> Evidence:
+    with state.write() as connection:
+        return evidence.put(connection, *args, **options)
+
+
 def test_evidence_comes_back_as_what_it_was(state: State) -> None:
     facts = server_facts()
-    stored = evidence.put(state, "r1", "A", "facts-source", facts, NOW)
+    stored = keep(state, "r1", "A", "facts-source", facts, NOW)
     assert evidence.read(state, "r1", "A", "facts-source", ServerFacts) == facts
     assert evidence.latest(state, "r1", "A", "facts-source") == stored
     assert evidence.newest_of_host(state, "A", "facts-source") == stored
 
 
 def test_the_newest_evidence_counts_and_the_older_stays(state: State) -> None:
-    evidence.put(state, "r1", "A", "facts-source", server_facts(), NOW)
+    keep(state, "r1", "A", "facts-source", server_facts(), NOW)
     newer = server_facts(shares=())
-    evidence.put(state, "r1", "A", "facts-source", newer, NOW)
-    evidence.put(state, "r1", "A", "facts-source", newer, NOW)
+    keep(state, "r1", "A", "facts-source", newer, NOW)
+    keep(state, "r1", "A", "facts-source", newer, NOW)
     assert evidence.read(state, "r1", "A", "facts-source", ServerFacts) == newer
     assert len(evidence.of_run(state, "r1")) == 2
 
 
 def test_captures_are_never_overwritten(state: State) -> None:
     before = [NicCapture(key="a", nic=a_nic(), restore="first")]
-    evidence.put(state, "r1", "A", "captures", before, NOW, once=True)
-    evidence.put(state, "r1", "A", "captures", [], NOW, once=True)
+    keep(state, "r1", "A", "captures", before, NOW, once=True)
+    keep(state, "r1", "A", "captures", [], NOW, once=True)
     found = evidence.read(state, "r1", "A", "captures", tuple[NicCapture, ...])
     assert found is not None
     assert found[0].restore == "first"
 
 
 def test_edited_evidence_is_not_used(state: State) -> None:
-    evidence.put(state, "r1", "A", "facts-source", server_facts(), NOW)
+    keep(state, "r1", "A", "facts-source", server_facts(), NOW)
     with state.write() as connection:
         connection.execute(evidence_table.update().values(body="{}"))
     with pytest.raises(evidence.EvidenceDamaged, match="does not match its SHA-256"):
