@@ -29,7 +29,8 @@ def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[Cha
             )
             raise InvalidInput((Diagnostic("usage", f"{what} is a plan file, not a change set", hint),))
         return store.load(what)
-    change_set = planning.preview(what, now, states.known_of(url))
+    with states.known_of(url) as known_of:
+        change_set = planning.preview(what, now, known_of)
     if change_set.change.approvals:
         message = f"the plan asks for {change_set.change.approvals} approvals; --yes cannot give them"
         raise Refused(message, hint="preview it with -o, have that approved, apply that", code="not-approved")

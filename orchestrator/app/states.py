@@ -42,23 +42,24 @@ def run_id(state: State, name: str) -> str:
     return found[-1].run
 
 
-def known_of(url: str | None) -> KnownOf:
-    """Return a look-up of identities in stored evidence, good for the machine itself and not for its name
+@contextmanager
+def known_of(url: str | None) -> Iterator[KnownOf]:
+    """Give a look-up of identities in stored evidence, good for the machine itself and not for its name
     alone."""
+    with opened(url) as state:
+        yield lambda host, machine: _known(state, host, machine)
 
-    def look_up(host: str, machine: Machine) -> KnownIdentity | None:
-        with opened(url) as state:
-            found = evidence.newest_of_host(state, host, "facts-source")
-            if found is None:
-                return None
-            change_set = runs.change_set(state, runs.row(state, found.run).digest)
-        seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
-        if seen.get(host) != machine.ref.id:
-            return None
-        identity = ServerFacts.model_validate_json(found.body).identity
-        return KnownIdentity(identity=identity, at=found.at, run=found.run)
 
-    return look_up
+def _known(state: State, host: str, machine: Machine) -> KnownIdentity | None:
+    found = evidence.newest_of_host(state, host, "facts-source")
+    if found is None:
+        return None
+    change_set = runs.change_set(state, runs.row(state, found.run).digest)
+    seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
+    if seen.get(host) != machine.ref.id:
+        return None
+    identity = ServerFacts.model_validate_json(found.body).identity
+    return KnownIdentity(identity=identity, at=found.at, run=found.run)
 
 
 def approve(

@@ -58,9 +58,10 @@ def _view(plan: PlanFile, name: str, reader: Reader) -> EndpointView:
     )
     found = reader.inventory.machines(wanted) if wanted else ()
     golden = reader.inventory.images(images) if images else ()
+    by_key = {m.ref.id: m for m in found} | {m.ref.name: m for m in found}
     return EndpointView(
         info=reader.inventory.about(),
-        machines={key: m for key in wanted for m in found if key in (m.ref.name, m.ref.id)},
+        machines={key: by_key[key] for key in wanted if key in by_key},
         networks={n.name: n for n in reader.inventory.networks()},
         images={key: i for key in images for i in golden if key in (i.name, i.id)},
     )

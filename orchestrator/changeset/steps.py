@@ -144,7 +144,10 @@ def _stage(target: TargetSpec) -> Step:
     values: Values = (
         ("endpoint", target.endpoint),
         ("image", f"{target.image} (Windows Server {target.release}), {target.copy_mode.value} copy"),
-        ("hardware", f"{target.cpus} CPUs, {_size(target.memory_bytes)} memory"),
+        (
+            "hardware",
+            f"{target.cpus} {'CPU' if target.cpus == 1 else 'CPUs'}, {_size(target.memory_bytes)} memory",
+        ),
         ("network", network_words(target.network)),
         ("computer name", target.computer_name),
         ("address", "DHCP" if address is None else f"{address.ip}, gateway {address.gateway or 'none'}"),

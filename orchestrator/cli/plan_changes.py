@@ -38,7 +38,8 @@ def preview(
         from orchestrator.changeset import store
         from orchestrator.report.write import write_report
 
-        change_set = planning.preview(plan, clock.now(), states.known_of(state))
+        with states.known_of(state) as known_of:
+            change_set = planning.preview(plan, clock.now(), known_of)
         value = store.digest(change_set) if out is None else store.save(change_set, out)
         view = reports.before(change_set, value)
         if report is not None:
