@@ -1,6 +1,7 @@
 """What would keep a machine from being cut off, before anything is changed. Reads only."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.model.machine import Machine, PowerState
@@ -38,14 +39,18 @@ def obstacle(link: Link, source: str, mode: IsolationMode, *, running: bool) -> 
     return None
 
 
+def find_network(link: Link, name: str) -> tuple[Any, Network] | None:
+    """Return the libvirt network of this name, its handle beside what it is, or None."""
+    found: Any = link.find(f"look up network {name}", lambda: link.conn().networkLookupByName(name))
+    text = None if found is None else link.find(f"read network {name}", found.XMLDesc)
+    active = None if text is None else link.find(f"read network {name}", found.isActive)
+    return None if text is None or active is None else (found, to_network(text, active=bool(active)))
+
+
 def read_network(link: Link, name: str) -> Network | None:
     """Return the libvirt network of this name, or None."""
-    found = link.find(f"look up network {name}", lambda: link.conn().networkLookupByName(name))
-    if found is None:
-        return None
-    return link.read(
-        f"read network {name}", lambda: to_network(found.XMLDesc(), active=bool(found.isActive()))
-    )
+    found = find_network(link, name)
+    return None if found is None else found[1]
 
 
 def _findings(link: Link, machine: Machine, spec: IsolationSpec) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from orchestrator.model.network import Flow
 from providers.kvm.cards import parse
+from providers.kvm.ownership import Owner
 
 _MARK = "ferry token: "
 _ACCEPT, _DROP = 100, 1000
@@ -90,8 +91,8 @@ def claimed_addresses(rules: Iterable[Rule]) -> tuple[str, ...]:
     return tuple(str(a) for a in own_addresses(found))
 
 
-def filter_xml(name: str, rules: Iterable[Rule], token: str, uuid: str | None = None) -> str:
-    """Return the filter's definition, bearing `token` in the comment of its last rule.
+def filter_xml(name: str, rules: Iterable[Rule], owner: Owner, uuid: str | None = None) -> str:
+    """Return the filter's definition, bearing its `owner` in the comment of its last rule.
 
     `uuid` is needed to change the one that is there; without it libvirt refuses a name that is taken.
     """
@@ -104,18 +105,27 @@ def filter_xml(name: str, rules: Iterable[Rule], token: str, uuid: str | None = 
         )
         match = ET.SubElement(element, rule.protocol, dict(rule.match))
         if rule == DROP_ALL:
-            match.set("comment", _MARK + token)
+            match.set("comment", _comment(owner))
     return ET.tostring(root, encoding="unicode")
 
 
-def read_filter(text: str) -> tuple[frozenset[Rule], str | None]:
-    """Read a filter's definition: its rules, and the token if it is ours.
+def owned(text: str, owner: Owner) -> str:
+    """Return the definition of a filter that ferry made, owned by another step."""
+    root = parse(text)
+    for match in root.iterfind("rule/*"):
+        if match.get("comment", "").startswith(_MARK):
+            match.set("comment", _comment(owner))
+    return ET.tostring(root, encoding="unicode")
+
+
+def read_filter(text: str) -> tuple[frozenset[Rule], Owner | None]:
+    """Read a filter's definition: its rules, and whose it is if ferry made it.
 
     What our rules never hold (another filter's reference, a rule without a protocol) becomes a rule that
     equals none of ours, so that a comparison fails.
     """
     rules: set[Rule] = set()
-    token = None
+    owner = None
     for child in parse(text):
         if child.tag == "uuid":
             continue
@@ -123,17 +133,23 @@ def read_filter(text: str) -> tuple[frozenset[Rule], str | None]:
         match = {} if body is None else dict(body.attrib)
         comment = match.pop("comment", "")
         if comment.startswith(_MARK):
-            token = comment.removeprefix(_MARK)
+            token, _, former = comment.removeprefix(_MARK).partition(" ")
+            owner = Owner(token, former or None)
         protocol = child.tag if body is None else body.tag
         priority, action = int(child.get("priority", "0")), child.get("action", "")
         rules.add(Rule(priority, action, child.get("direction", ""), protocol, _attributes(match)))
-    return frozenset(rules), token
+    return frozenset(rules), owner
 
 
 def chain_lengths(rules: Iterable[Rule]) -> tuple[int, int]:
     """Return how many rules the host must have for what a card sends, and for what it receives."""
     listed = list(rules)
     return sum(r.direction != "in" for r in listed), sum(r.direction != "out" for r in listed)
+
+
+def _comment(owner: Owner) -> str:
+    """Two tokens at most: libvirt keeps 255 characters."""
+    return _MARK + " ".join(filter(None, (owner.token, owner.former)))
 
 
 def _arp(own: Sequence[IPv4Address | IPv6Address]) -> Iterator[Rule]:

@@ -11,30 +11,30 @@ from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.network import IsolationMode, Network, NetworkSpec
 from providers.kvm.cards import parse
-from providers.kvm.faults import conflict
-from providers.kvm.hindrances import read_network
+from providers.kvm.faults import conflict, not_found
+from providers.kvm.hindrances import find_network, read_network
 from providers.kvm.link import Link, act
 from providers.kvm.netview import kernel_bridge
-from providers.kvm.networks import misfit, network_xml
+from providers.kvm.networks import misfit, network_xml, owned, owner_of
+from providers.kvm.ownership import Owner, entry, forget, hand_over, ours, settle
 
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 
 
 def ensure_network(link: Link, spec: NetworkSpec, effect: Effect) -> Network:
-    """Return the network, made and started if the plan says so. Raises ProviderError: NOT_FOUND, CONFLICT."""
-    network = read_network(link, spec.name)
-    if network is None:
+    """Return the network, made and started if the plan says so. Raises ProviderError: NOT_FOUND, CONFLICT.
+
+    It is ours only if it bears our token then: another state may have been quicker.
+    """
+    found = find_network(link, spec.name)
+    if found is None:
         _refuse_uncreatable(link, spec)
-        effect.intend(ObjectKind.NETWORK, spec.name)
-        _define(link, spec, effect)
-    else:
-        _refuse_misfit(network, spec)
-    found = link.conn().networkLookupByName
-    handle = link.read(f"look up network {spec.name}", found, spec.name)
-    if network is None or network.token is not None:
-        _start(link, handle, spec.name, effect)
-    if effect.owns(ObjectKind.NETWORK, spec.name):
-        effect.made(ObjectKind.NETWORK, spec.name)
+        found = _define(link, spec, effect)
+    handle, network = found
+    settle(effect, ObjectKind.NETWORK, spec.name, network.token)
+    _refuse_misfit(network, spec)
+    if network.token is None or not _start(link, handle, network, effect):
+        return _active(network)
     return usable_network(link, spec)
 
 
@@ -45,27 +45,24 @@ def usable_network(link: Link, spec: NetworkSpec) -> Network:
         message = f"libvirt has no network {spec.name}"
         raise ProviderError(ErrorKind.NOT_FOUND, message, hint="define it, or let the plan create it")
     _refuse_misfit(network, spec)
-    if not network.active:
-        msg = f"network {spec.name} is not active"
-        raise conflict(msg, f"virsh net-start {spec.name}")
-    return network
+    return _active(network)
 
 
 def ensure_network_removed(link: Link, spec: NetworkSpec, effect: Effect) -> bool:
     """Remove a network of ours; False while a machine uses it. Raises ProviderError: CONFLICT."""
-    network = read_network(link, spec.name)
-    if network is not None:
-        if network.token is None or not effect.owns(ObjectKind.NETWORK, spec.name):
+    found = find_network(link, spec.name)
+    if found is not None:
+        handle, network = found
+        if not ours(effect, ObjectKind.NETWORK, spec.name, network.token):
             message = f"network {spec.name} was not made by this state and is not removed"
             raise conflict(message, "remove it by hand if nobody needs it")
         if _used(link, spec.name):
             return False
-        handle = link.read(f"look up network {spec.name}", link.conn().networkLookupByName, spec.name)
         if network.active:
             act(effect, f"stop network {spec.name}", handle.destroy)
+        _hand_over(link, handle, spec.name, effect)
         act(effect, f"remove network {spec.name}", handle.undefine)
-    if effect.owns(ObjectKind.NETWORK, spec.name):
-        effect.removed(ObjectKind.NETWORK, spec.name)
+    forget(effect, ObjectKind.NETWORK, spec.name, effect.token)
     return True
 
 
@@ -86,26 +83,61 @@ def _refuse_misfit(network: Network, spec: NetworkSpec) -> None:
         raise conflict(msg, hint)
 
 
-def _define(link: Link, spec: NetworkSpec, effect: Effect) -> None:
-    """Define it, unless another host's step was quicker: libvirt itself refuses a name that is taken."""
+def _active(network: Network) -> Network:
+    if not network.active:
+        msg = f"network {network.name} is not active"
+        raise conflict(msg, f"virsh net-start {network.name}")
+    return network
+
+
+def _define(link: Link, spec: NetworkSpec, effect: Effect) -> tuple[Any, Network]:
+    """Define it, unless another one was quicker; return what is there then.
+
+    Without a uuid: so libvirt itself refuses a name that is taken, and never redefines what is there.
+    """
+    effect.intend(ObjectKind.NETWORK, entry(spec.name, effect.token))
     try:
         text = network_xml(spec, effect.token)
         act(effect, f"define network {spec.name}", link.conn().networkDefineXML, text)
     except ProviderError as error:
         if error.kind is ErrorKind.UNCERTAIN:
             raise
-        network = read_network(link, spec.name)
-        if network is None:
+        found = find_network(link, spec.name)
+        if found is None:
+            settle(effect, ObjectKind.NETWORK, spec.name, None)
             raise
-        _refuse_misfit(network, spec)
+        return found
+    found = find_network(link, spec.name)
+    if found is None:
+        what = f"network {spec.name}, defined just now,"
+        raise not_found(what)
+    return found
 
 
-def _start(link: Link, handle: Any, name: str, effect: Effect) -> None:
-    """Let it start with the host, since the machines on it do, and start it now."""
-    if not link.read(f"read network {name}", handle.autostart):
-        act(effect, f"let network {name} start with the host", handle.setAutostart, 1)
-    if not link.read(f"read network {name}", handle.isActive):
-        act(effect, f"start network {name}", handle.create)
+def _start(link: Link, handle: Any, network: Network, effect: Effect) -> bool:
+    """Let it start with the host, since the machines on it do, and start it now. Tell whether it was
+    changed."""
+    idle = not link.read(f"read network {network.name}", handle.autostart)
+    if idle:
+        act(effect, f"let network {network.name} start with the host", handle.setAutostart, 1)
+    if not network.active:
+        act(effect, f"start network {network.name}", handle.create)
+    return idle or not network.active
+
+
+def _hand_over(link: Link, handle: Any, name: str, effect: Effect) -> None:
+    """Mark it as about to be removed. The definition bears its uuid: libvirt refuses it where meanwhile
+    another network has the name."""
+    text = link.read(f"read network {name}", handle.XMLDesc, libvirt.VIR_NETWORK_XML_INACTIVE)
+    owner = owner_of(text)
+    if owner is None or not ours(effect, ObjectKind.NETWORK, name, owner.token):
+        message = f"network {name} was changed meanwhile and is not removed"
+        raise conflict(message, "remove it by hand if nobody needs it")
+
+    def change(new: Owner) -> None:
+        act(effect, f"mark network {name} for removal", link.conn().networkDefineXML, owned(text, new))
+
+    hand_over(effect, ObjectKind.NETWORK, name, owner, change)
 
 
 def _used(link: Link, name: str) -> bool:

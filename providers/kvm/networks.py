@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 from orchestrator.model.network import IsolationMode, Network, NetworkSpec
 from providers.kvm.cards import parse
+from providers.kvm.ownership import Owner
 
 _NAMESPACE = "urn:ferry6003:network"
 _MARK = f"{{{_NAMESPACE}}}network"
@@ -32,6 +33,22 @@ def network_xml(spec: NetworkSpec, token: str) -> str:
         # Whatever is attached to it later is kept from its neighbours, too.
         ET.SubElement(network, "port", isolated="yes")
     return ET.tostring(network, encoding="unicode")
+
+
+def owner_of(text: str) -> Owner | None:
+    """Return whose a network is that ferry made."""
+    mark = parse(text).find(f"metadata/{_MARK}")
+    token = None if mark is None else mark.get("token")
+    return None if mark is None or token is None else Owner(token, mark.get("former"))
+
+
+def owned(text: str, owner: Owner) -> str:
+    """Return the definition of a network that ferry made, owned by another step."""
+    ET.register_namespace("ferry", _NAMESPACE)
+    root = parse(text)
+    for element in root.iterfind(f"metadata/{_MARK}"):
+        element.attrib = {"token": owner.token} | ({} if owner.former is None else {"former": owner.former})
+    return ET.tostring(root, encoding="unicode")
 
 
 def to_network(text: str, *, active: bool) -> Network:

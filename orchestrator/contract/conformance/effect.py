@@ -124,3 +124,16 @@ class RecordingEffect:
             self.at_failure()
             message = f"the lease is gone at check {checks}: {what}"
             raise LeaseLost(message)
+
+
+@dataclass(slots=True)
+class OvertakenEffect(RecordingEffect):
+    """Lets `overtake` happen once: right after the first intention was written, before anything is made."""
+
+    overtake: Callable[[], object] = lambda: None
+
+    def intend(self, kind: ObjectKind, object_id: str, detail: str = "") -> None:
+        """Write the entry, then be overtaken."""
+        RecordingEffect.intend(self, kind, object_id, detail)
+        overtake, self.overtake = self.overtake, lambda: None
+        overtake()

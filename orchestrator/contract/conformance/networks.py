@@ -1,6 +1,6 @@
 """Networks: found or created once, never changed, removed only when they are ours and nobody uses them."""
 
-from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
+from orchestrator.contract.conformance.effect import Ledger, OvertakenEffect, RecordingEffect
 from orchestrator.contract.conformance.rig import Rig
 from orchestrator.contract.conformance.support import (
     again,
@@ -10,6 +10,7 @@ from orchestrator.contract.conformance.support import (
     needs,
     observe,
     refused,
+    token,
 )
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, Capability, ObjectKind
@@ -108,6 +109,22 @@ class TestNetworks:
         before = rig.objects(ObjectKind.NETWORK)
         with refused(ErrorKind.CONFLICT):
             adapter.isolation.ensure_network_removed(spec, effect("undo"))
+        assert rig.objects(ObjectKind.NETWORK) == before
+
+    @needs(Capability.CREATE_NETWORK)
+    def test_network_that_another_state_makes_at_the_same_moment_is_used_and_not_ours(
+        self, adapter: Adapter, rig: Rig, ledger: Ledger
+    ) -> None:
+        spec, theirs, before = network_spec(rig, None), effect("theirs"), rig.objects(ObjectKind.NETWORK)
+        late = OvertakenEffect(token("late"), ledger)
+        late.overtake = lambda: adapter.isolation.ensure_network(spec, theirs)
+        found = adapter.isolation.ensure_network(spec, late)
+        assert found.token == theirs.token
+        assert ledger.left(ObjectKind.NETWORK) == frozenset()
+        with refused(ErrorKind.CONFLICT):
+            adapter.isolation.ensure_network_removed(spec, effect("undo", ledger))
+        assert found in adapter.inventory.networks()
+        assert adapter.isolation.ensure_network_removed(spec, effect("undo", theirs.ledger))
         assert rig.objects(ObjectKind.NETWORK) == before
 
     @needs(Capability.CREATE_NETWORK)

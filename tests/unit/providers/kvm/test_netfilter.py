@@ -19,9 +19,12 @@ from providers.kvm.netfilter import (
     filter_xml,
     filtered_rules,
     own_addresses,
+    owned,
     read_filter,
 )
+from providers.kvm.ownership import Owner
 
+OWNER = Owner("ferry.R.h.isolate")
 ports = st.integers(1, 65535)
 hosts = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 
@@ -48,7 +51,17 @@ def accepted(rules: frozenset[Rule], direction: str, protocol: str) -> list[dict
 @given(plans)
 def test_definition_reads_back_as_the_same_rules_and_token(plan: tuple[list[Flow], list[str]]) -> None:
     rules = filtered_rules(*plan)
-    assert read_filter(filter_xml("f", rules, "ferry.R.h.isolate")) == (rules, "ferry.R.h.isolate")
+    assert read_filter(filter_xml("f", rules, OWNER)) == (rules, OWNER)
+
+
+@given(plans)
+def test_definition_that_changes_hands_keeps_its_rules_and_names_both(
+    plan: tuple[list[Flow], list[str]],
+) -> None:
+    rules, longest = filtered_rules(*plan), Owner("t" * 120, former="f" * 120)
+    text = owned(filter_xml("f", rules, OWNER), longest)
+    assert read_filter(text) == (rules, longest)
+    assert max(len(m.get("comment", "")) for m in parse(text).iterfind("rule/*")) < 256
 
 
 @given(plans)
@@ -59,7 +72,7 @@ def test_everything_that_is_not_accepted_is_dropped_last_in_both_directions(
     assert max(rules) == DROP_ALL
     assert {r.action for r in rules - {DROP_ALL}} == {"accept"}
     assert all(r.priority < DROP_ALL.priority for r in rules - {DROP_ALL})
-    assert parse(filter_xml("f", rules, "t"))[-1][0].tag == "mac"
+    assert parse(filter_xml("f", rules, OWNER))[-1][0].tag == "mac"
 
 
 @given(plans)
@@ -189,7 +202,7 @@ def test_what_no_rule_can_express_is_refused(flow: Flow, addresses: tuple[str, .
 )
 def test_a_definition_that_somebody_changed_is_not_ours(old: str, new: str) -> None:
     rules = filtered_rules([Flow(to="198.51.100.10", port=445)], ())
-    text = filter_xml("f", rules, "t").replace(' chain="root"', "")
+    text = filter_xml("f", rules, OWNER).replace(' chain="root"', "")
     assert read_filter(text)[0] == rules
     assert old in text
     same = new.startswith("<filter ")  # the chain's name says nothing about the rules
@@ -197,7 +210,7 @@ def test_a_definition_that_somebody_changed_is_not_ours(old: str, new: str) -> N
 
 
 def test_a_filter_without_our_comment_has_no_token() -> None:
-    text = filter_xml("f", {DROP_ALL}, "t").replace("ferry token: ", "")
+    text = filter_xml("f", {DROP_ALL}, OWNER).replace("ferry token: ", "")
     assert read_filter(text)[1] is None
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.network import IsolationMode, NetworkSpec
-from providers.kvm.networks import detachable, misfit, network_xml, to_network
+from providers.kvm.networks import detachable, misfit, network_xml, owned, owner_of, to_network
+from providers.kvm.ownership import Owner
 
 SEALED = NetworkSpec(name="q", mode=IsolationMode.SEALED, create=True)
 FILTERED = NetworkSpec(name="f", mode=IsolationMode.FILTERED, create=True, uplink="br-export")
@@ -22,6 +23,21 @@ def test_network_that_ferry_makes_fits_and_bears_its_token(spec: NetworkSpec) ->
     made = to_network(text, active=True)
     assert misfit(made, spec) is None
     assert (made.name, made.token, made.addresses) == (spec.name, "ferry.R.h.isolate", ())
+
+
+@pytest.mark.parametrize("spec", [SEALED, FILTERED, STAGING])
+def test_network_that_changes_hands_is_the_same_otherwise(spec: NetworkSpec) -> None:
+    made = network_xml(spec, "ferry.R.h.isolate")
+    text = owned(made, Owner("ferry.U.h.release-claim", former="ferry.R.h.isolate"))
+    assert to_network(text, active=True).token == "ferry.U.h.release-claim"
+    assert owner_of(text) == Owner("ferry.U.h.release-claim", former="ferry.R.h.isolate")
+    assert owned(text, Owner("ferry.R.h.isolate")) == made
+
+
+def test_network_without_a_mark_has_no_owner_and_gets_none() -> None:
+    text = xml("<bridge name='b'/>")
+    assert owner_of(text) is None
+    assert owner_of(owned(text, Owner("t"))) is None
 
 
 def test_name_that_looks_like_xml_stays_a_name() -> None:
