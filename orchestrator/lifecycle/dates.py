@@ -1,22 +1,20 @@
-"""When support ends, and what that means for a server on a given day.
+"""When support ends: every milestone with its source. What that means on a day: `status`.
 
-The day is an argument: no clock here.
+Days are last days of a stage, in the vendor's own time zone (Pacific). No clock here.
 """
 
 from datetime import date
 from enum import StrEnum
 
-from orchestrator.lifecycle.builds import Release, release_of
 from orchestrator.lifecycle.sources import (
     ESU,
     LIFECYCLE_2008,
     LIFECYCLE_2022,
+    LIFECYCLE_2025,
     PREMIUM_ASSURANCE,
-    RELEASE_TABLES,
     Source,
 )
 from orchestrator.model.base import Value
-from orchestrator.model.facts import Identity
 
 
 class Phase(StrEnum):
@@ -32,73 +30,75 @@ class Phase(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Hosting(StrEnum):
+    """Where a server has to run for a stage to hold for it."""
+
+    ANYWHERE = "anywhere"
+    AZURE = "only in Azure"
+    ELSEWHERE = "not in Azure"
+
+
 class Milestone(Value):
-    """The last day of a stage. `exact` False: only the month is known, and its last day is given."""
+    """The last day of a stage.
+
+    `editions`: the only ones that it is sold for, as they begin in EditionID; empty: every one.
+    """
 
     stage: str
     phase: Phase
     last_day: date
     source: Source
-    exact: bool = True
+    hosting: Hosting = Hosting.ANYWHERE
+    editions: tuple[str, ...] = ()
 
 
-class SupportStatus(Value):
-    """Where a server stands on a day. `stage` names the milestone that holds, or the last one that passed."""
-
-    phase: Phase
-    release: Release | None
-    stage: str
-    last_day: date | None
-    reason: str
+ESU_EDITIONS = ("ServerStandard", "ServerEnterprise", "ServerDatacenter", "ServerEmbedded")
+"""The vendor's page of 2008 (LIFECYCLE_2008) names Datacenter, Standard, Enterprise and Embedded: not Web,
+Foundation, HPC or Itanium."""
 
 
-def _milestone(stage: str, phase: Phase, day: date, source: Source, *, exact: bool = True) -> Milestone:
-    return Milestone(stage=stage, phase=phase, last_day=day, source=source, exact=exact)
+def _free(stage: str, phase: Phase, day: date, source: Source) -> Milestone:
+    return Milestone(stage=stage, phase=phase, last_day=day, source=source)
+
+
+def _esu(year: str, day: date, hosting: Hosting = Hosting.ANYWHERE) -> Milestone:
+    return Milestone(
+        stage=f"extended security updates, {year}",
+        phase=Phase.PAID,
+        last_day=day,
+        source=ESU,
+        hosting=hosting,
+        editions=ESU_EDITIONS,
+    )
 
 
 # Windows Server 2008 with SP2; without it, support ended earlier (WITHOUT_SP2).
 MILESTONES: dict[str, tuple[Milestone, ...]] = {
     "2008": (
-        _milestone("mainstream support", Phase.MAINSTREAM, date(2015, 1, 13), LIFECYCLE_2008),
-        _milestone("extended support", Phase.EXTENDED, date(2020, 1, 14), LIFECYCLE_2008),
-        _milestone("extended security updates, year 1", Phase.PAID, date(2021, 1, 12), ESU),
-        _milestone("extended security updates, year 2", Phase.PAID, date(2022, 1, 11), ESU),
-        _milestone("extended security updates, year 3", Phase.PAID, date(2023, 1, 10), ESU),
-        _milestone("extended security updates, year 4 (only in Azure)", Phase.PAID, date(2024, 1, 9), ESU),
-        _milestone("Premium Assurance", Phase.PAID, date(2026, 1, 13), PREMIUM_ASSURANCE),
+        _free("mainstream support", Phase.MAINSTREAM, date(2015, 1, 13), LIFECYCLE_2008),
+        _free("extended support", Phase.EXTENDED, date(2020, 1, 14), LIFECYCLE_2008),
+        _esu("year 1", date(2021, 1, 12)),
+        _esu("year 2", date(2022, 1, 11)),
+        _esu("year 3", date(2023, 1, 10)),
+        _esu("year 4 (only in Azure)", date(2024, 1, 9), Hosting.AZURE),
+        # Not in Azure: the vendor says that 2008 gets nothing there after year 4.
+        Milestone(
+            stage="Premium Assurance",
+            phase=Phase.PAID,
+            last_day=date(2026, 1, 13),
+            source=PREMIUM_ASSURANCE,
+            hosting=Hosting.ELSEWHERE,
+        ),
     ),
     "2022": (
-        _milestone("mainstream support", Phase.MAINSTREAM, date(2026, 10, 13), LIFECYCLE_2022),
-        _milestone("extended support", Phase.EXTENDED, date(2031, 10, 14), LIFECYCLE_2022),
+        _free("mainstream support", Phase.MAINSTREAM, date(2026, 10, 13), LIFECYCLE_2022),
+        _free("extended support", Phase.EXTENDED, date(2031, 10, 14), LIFECYCLE_2022),
     ),
     "2025": (
-        _milestone("mainstream support", Phase.MAINSTREAM, date(2029, 10, 31), RELEASE_TABLES, exact=False),
-        _milestone("extended support", Phase.EXTENDED, date(2034, 10, 31), RELEASE_TABLES, exact=False),
+        _free("mainstream support", Phase.MAINSTREAM, date(2029, 11, 13), LIFECYCLE_2025),
+        _free("extended support", Phase.EXTENDED, date(2034, 11, 14), LIFECYCLE_2025),
     ),
 }
-WITHOUT_SP2 = _milestone(
+WITHOUT_SP2 = _free(
     "support of Windows Server 2008 without SP2", Phase.EXTENDED, date(2011, 7, 12), LIFECYCLE_2008
 )
-
-
-def support_status(identity: Identity, on: date) -> SupportStatus:
-    """Tell the support phase of a server on the day `on`. A client, or a build that is not known: UNKNOWN."""
-    found = release_of(identity)
-    if found is None:
-        reason = "it is not a known Windows Server build"
-        return SupportStatus(phase=Phase.UNKNOWN, release=None, stage="", last_day=None, reason=reason)
-    milestones = (WITHOUT_SP2,) if identity.build == 6001 else MILESTONES.get(found.key, ())
-    if not milestones:
-        reason = f"the end of support of {found.name} is not in the tables"
-        return SupportStatus(phase=Phase.UNKNOWN, release=found, stage="", last_day=None, reason=reason)
-    holds = next((stage for stage in milestones if on <= stage.last_day), None)
-    stage = holds or milestones[-1]
-    verb = "lasts until" if holds else "ended on"
-    day = ("" if stage.exact else "about ") + stage.last_day.isoformat()
-    return SupportStatus(
-        phase=holds.phase if holds else Phase.ENDED,
-        release=found,
-        stage=stage.stage,
-        last_day=stage.last_day,
-        reason=f"{found.name}: {stage.stage} {verb} {day} ({stage.source.where})",
-    )

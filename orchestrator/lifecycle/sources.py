@@ -37,5 +37,16 @@ IN_PLACE_AZURE = vendor("azure/virtual-machines/windows-in-place-upgrade")
 OPERATING_SYSTEM_SKU = vendor("windows/win32/cimwin32prov/win32-operatingsystem")
 BUILD_6003 = Source(grade=Grade.SECONDARY, where="https://betawiki.net/wiki/Windows_Server_2008_build_6003")
 PREMIUM_ASSURANCE = Source(grade=Grade.SECONDARY, where="https://www.computerworld.com/article/3148768/")
+MAINSTREAM_MOVED = Source(
+    grade=Grade.SECONDARY,
+    where="press of September 2012 on the vendor's quarterly lifecycle newsletter, agreeing with its page",
+)
+LIFECYCLE_2025 = Source(
+    grade=Grade.SECONDARY,
+    where="copies, as of May 2026, of https://learn.microsoft.com/lifecycle/products/windows-server-2025",
+)
+VERSION_TABLES = Source(
+    grade=Grade.SECONDARY, where="https://www.gaijin.at/en/infos/windows-version-numbers and BetaWiki"
+)
 RELEASE_TABLES = Source(grade=Grade.SECONDARY, where="published tables of Windows version numbers")
 COMMON = Source(grade=Grade.COMMON, where="general knowledge")

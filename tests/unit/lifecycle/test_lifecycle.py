@@ -1,19 +1,15 @@
 """Dates, editions, upgrade paths and removed features say what their sources say."""
 
-from datetime import date
-
 import pytest
 
 from orchestrator.lifecycle import (
     FEATURES,
     RELEASES,
     Change,
-    Phase,
     changes_until,
     edition,
     release,
     release_of,
-    support_status,
     upgrade_chain,
 )
 from orchestrator.model.facts import Identity, ProductType
@@ -30,34 +26,6 @@ def server(version: str, build: int, kind: ProductType = ProductType.SERVER) -> 
         service_pack=None,
         hostname=None,
     )
-
-
-@pytest.mark.parametrize(
-    ("version", "build", "day", "phase"),
-    [
-        ("6.0", 6003, date(2015, 1, 13), Phase.MAINSTREAM),
-        ("6.0", 6003, date(2020, 1, 14), Phase.EXTENDED),
-        ("6.0", 6003, date(2020, 1, 15), Phase.PAID),
-        ("6.0", 6002, date(2024, 1, 9), Phase.PAID),
-        ("6.0", 6002, date(2026, 1, 14), Phase.ENDED),
-        ("6.0", 6001, date(2012, 1, 1), Phase.ENDED),
-        ("6.1", 7601, date(2026, 1, 1), Phase.UNKNOWN),
-        ("10.0", 20348, date(2026, 11, 23), Phase.EXTENDED),
-        ("10.0", 26100, date(2026, 11, 23), Phase.MAINSTREAM),
-        ("10.0", 99999, date(2026, 11, 23), Phase.UNKNOWN),
-    ],
-)
-def test_support_phase_on_a_day(version: str, build: int, day: date, phase: Phase) -> None:
-    status = support_status(server(version, build), day)
-    assert status.phase is phase
-    assert status.reason
-
-
-def test_the_reason_names_stage_day_and_source() -> None:
-    reason = support_status(server("6.0", 6003), date(2026, 11, 23)).reason
-    assert "ended on 2026-01-13" in reason
-    assert "https://" in reason
-    assert "about 2029-10-31" in support_status(server("10.0", 26100), date(2026, 11, 23)).reason
 
 
 def test_a_client_has_no_server_release() -> None:
