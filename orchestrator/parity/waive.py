@@ -9,14 +9,28 @@ from orchestrator.parity.items import item_key
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.result import Ignored, ItemResult, Severity, State, WaiverNote, WaiverProblem
 
+FINDING = "finding:"
+"""How the item of a waiver begins that accepts a finding of the assessment, not a difference."""
+_NOTHING = "matches nothing on the old server or the new one"
+
+
+def is_finding(item: str) -> bool:
+    """Tell whether a waiver's item is a finding of the assessment; a comparison leaves those alone."""
+    return windows_key(item.strip()).startswith(windows_key(FINDING))
+
 
 def apply_waivers(
-    results: Mapping[str, ItemResult], ignored: Iterable[Ignored], waivers: Iterable[Waiver], today: date
+    results: Mapping[str, ItemResult],
+    ignored: Iterable[Ignored],
+    waivers: Iterable[Waiver],
+    today: date,
+    nothing: str = _NOTHING,
 ) -> tuple[dict[str, ItemResult], tuple[WaiverNote, ...]]:
     """Return the results with waivers laid over them, and a note for each waiver that did nothing.
 
-    `results` is by key. Of two waivers for one item the one that lasts longer counts. An expired one makes an
-    item that still differs a blocker: it was accepted only until then.
+    `results` is by key; `nothing` says of a waiver that its item is not among them. Of two waivers for one
+    item the one that lasts longer counts. An expired one makes an item that still differs a blocker: it was
+    accepted only until then.
     """
     after = dict(results)
     notes = []
@@ -24,7 +38,7 @@ def apply_waivers(
     for key, waiver in _by_key(waivers).items():
         found = after.get(key)
         if found is None:
-            notes.append(_without_item(waiver, left_out.get(key), results))
+            notes.append(_without_item(waiver, left_out.get(key), results, nothing))
             continue
         note = _obstacle(waiver, found, today)
         if note is None:
@@ -43,7 +57,9 @@ def _by_key(waivers: Iterable[Waiver]) -> dict[str, Waiver]:
     return {item_key(waiver.item): waiver for waiver in ordered}
 
 
-def _without_item(waiver: Waiver, ignored: Ignored | None, results: Mapping[str, ItemResult]) -> WaiverNote:
+def _without_item(
+    waiver: Waiver, ignored: Ignored | None, results: Mapping[str, ItemResult], nothing: str
+) -> WaiverNote:
     if ignored is not None:
         text = f"not needed: never compared ({ignored.why})"
         return WaiverNote(item=waiver.item, problem=WaiverProblem.UNNEEDED, text=text)
@@ -52,7 +68,7 @@ def _without_item(waiver: Waiver, ignored: Ignored | None, results: Mapping[str,
     return WaiverNote(
         item=waiver.item,
         problem=WaiverProblem.UNMATCHED,
-        text=f"matches nothing on the old server or the new one{hint}",
+        text=f"{nothing}{hint}",
     )
 
 
