@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REG_SZ, REG_EXPAND_SZ, REG_DWORD, REG_MULTI_SZ = 1, 2, 4, 7
+REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD, REG_MULTI_SZ = 1, 2, 3, 4, 7
 _TEXTS = frozenset({REG_SZ, REG_EXPAND_SZ})
 
 
@@ -56,6 +56,25 @@ def number(key: RegistryKey | None, name: str) -> int | None:
     if value is None or value.type != REG_DWORD or len(value.data) != 4:
         return None
     return int.from_bytes(value.data, "little")
+
+
+def binary(key: RegistryKey | None, name: str, limit: int = 65536) -> bytes:
+    """Return a value's bytes whatever its type, b"" where it is absent or longer than `limit`."""
+    value = key.values().get(name.lower()) if key else None
+    return value.data if value and len(value.data) <= limit else b""
+
+
+def flag(key: RegistryKey | None, name: str) -> bool | None:
+    """Return a REG_DWORD as a switch; None where it is not set."""
+    found = number(key, name)
+    return None if found is None else bool(found)
+
+
+def subkeys(key: RegistryKey | None, path: str) -> "Iterator[RegistryKey]":
+    """Yield the keys right below `path`; none where it or `key` is not there."""
+    found = key.subkey(path) if key else None
+    if found is not None:
+        yield from found.subkeys()
 
 
 def texts(key: RegistryKey | None, name: str) -> tuple[str, ...]:

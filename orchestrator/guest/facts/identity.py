@@ -3,6 +3,8 @@
 import re
 
 from orchestrator.guest.clean import NAME, clean
+from orchestrator.guest.facts.editions import core, language_tag, sku
+from orchestrator.guest.facts.membership import membership
 from orchestrator.guest.registry import RegistryKey, number, text
 from orchestrator.model.facts import Identity, ProductType
 
@@ -21,27 +23,39 @@ def control_set(system: RegistryKey) -> RegistryKey | None:
 
 
 def identity(
-    software: RegistryKey | None, control: RegistryKey | None, kernel_arch: str | None = None
+    software: RegistryKey | None,
+    control: RegistryKey | None,
+    kernel_arch: str | None = None,
+    *,
+    security: RegistryKey | None = None,
+    explorer: bool | None = None,
 ) -> tuple[Identity, tuple[str, ...]]:
     """Return the identity and what is odd about it.
 
-    `software`: root of SOFTWARE; `control`: the control set in use; `kernel_arch`: the kernel file's own.
+    `software`: root of SOFTWARE; `control`: the control set in use; `kernel_arch`: the kernel file's own;
+    `security`: root of SECURITY; `explorer`: whether the desktop's program is there.
     """
     warnings: list[str] = []
     windows = software.subkey(r"Microsoft\Windows NT\CurrentVersion") if software else None
     product = text(control.subkey(r"Control\ProductOptions"), "ProductType") if control else None
     names = control.subkey(r"Control\ComputerName\ComputerName") if control else None
+    language = text(control.subkey(r"Control\Nls\Language"), "InstallLanguage") if control else None
+    edition, installation = _line(windows, "EditionID"), _line(windows, "InstallationType")
     found = Identity(
         version=_version(windows),
         build=_build(windows, warnings),
         revision=number(windows, "UBR"),
         product_name=_line(windows, "ProductName"),
-        edition=_line(windows, "EditionID"),
+        edition=edition,
         product_type=_PRODUCT_TYPES.get((product or "").lower()),
         arch=_arch(control, kernel_arch, warnings),
         service_pack=_line(windows, "CSDVersion"),
-        installation_type=_line(windows, "InstallationType"),
+        installation_type=installation,
         hostname=_line(names, "ComputerName"),
+        sku=sku(edition),
+        core=core(installation, edition, explorer),
+        language=language_tag(language),
+        membership=membership(security, control, software),
     )
     return found, tuple(warnings)
 

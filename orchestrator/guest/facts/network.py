@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.guest.clean import LINE, NAME, clean
 from orchestrator.guest.registry import RegistryKey, number, text, texts
-from orchestrator.model.facts import Interface, NetworkConfig
+from orchestrator.model.facts import Interface, NetworkConfig, Route
 
 _MAX_HOSTS = 10_000
+_MAX_ROUTES = 10_000
 
 
 def network(control: RegistryKey, hosts: tuple[str, ...] | None = None) -> NetworkConfig | None:
@@ -26,6 +27,7 @@ def network(control: RegistryKey, hosts: tuple[str, ...] | None = None) -> Netwo
         domain=_either(parameters, "Domain", "NV Domain"),
         interfaces=tuple(sorted((one for one in found if one), key=lambda one: one.id)),
         hosts=hosts,
+        routes=_routes(parameters),
     )
 
 
@@ -36,6 +38,28 @@ def hosts_lines(content: bytes) -> tuple[str, ...]:
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     lines = (line.split("#", 1)[0].split() for line in content.decode(encoding, "replace").splitlines())
     return tuple(clean(" ".join(words), LINE) for words in lines if len(words) > 1)[:_MAX_HOSTS]
+
+
+def _routes(parameters: RegistryKey) -> tuple[Route, ...]:
+    """Return the persistent routes: value names "destination,mask,gateway,metric"."""
+    key = parameters.subkey("PersistentRoutes")
+    found = (_route(name) for name in (key.value_names() if key else ())[:_MAX_ROUTES])
+    return tuple(sorted((one for one in found if one), key=lambda one: (one.destination, one.gateway)))
+
+
+def _route(name: str) -> Route | None:
+    parts = name.split(",")
+    try:
+        destination = ipaddress.IPv4Network(f"{parts[0]}/{parts[1]}", strict=False)
+        gateway = ipaddress.IPv4Address(parts[2])
+    except (IndexError, ValueError):
+        return None
+    metric = parts[3] if len(parts) > 3 else ""
+    return Route(
+        destination=str(destination),
+        gateway=str(gateway),
+        metric=int(metric) if re.fullmatch("[0-9]{1,9}", metric) else None,
+    )
 
 
 def _either(key: RegistryKey, name: str, other: str) -> str:

@@ -1,11 +1,36 @@
-"""Services, drivers and file shares of a control set."""
+"""Services and drivers of a control set."""
+
+import uuid
+from collections.abc import Iterator
 
 from orchestrator.guest.clean import NAME, clean
-from orchestrator.guest.registry import RegistryKey, number, strings, text
-from orchestrator.model.facts import Service, Share, StartMode
+from orchestrator.guest.registry import RegistryKey, binary, number, subkeys, text
+from orchestrator.model.facts import Service, StartMode
 
 _START = (StartMode.BOOT, StartMode.SYSTEM, StartMode.AUTO, StartMode.MANUAL, StartMode.DISABLED)
 _DRIVER_BITS = 0x0F
+_TRIGGER_STARTS = 1
+_TRIGGERS = {
+    1: "device",
+    2: "network",
+    3: "domain",
+    4: "firewall-port",
+    5: "group-policy",
+    6: "network-endpoint",
+    7: "system-state",
+    20: "event",
+}
+_SUBTYPES = {
+    "4f27f2de-14e2-430b-a549-7cd48cbc8245": "network-available",
+    "cc4ba62a-162e-4648-847a-b6bdf993e335": "network-lost",
+    "1ce20aba-9851-4421-9430-1ddeb766e809": "domain-joined",
+    "ddaf516e-58c2-4866-9574-c3b615d42ea1": "domain-left",
+    "b7569e07-8421-4ee0-ad10-86915afdad09": "firewall-port-opened",
+    "a144ed38-8e12-4de4-9d96-e64740b1a524": "firewall-port-closed",
+    "659fcae6-5bdb-4da9-b1ff-ca2a178d46e0": "machine-policy-changed",
+    "54fb46c8-f089-464c-b1fd-59d1b62c3b50": "user-policy-changed",
+}
+_MAX_TRIGGERS = 32
 
 
 def services(control: RegistryKey) -> tuple[Service, ...] | None:
@@ -23,33 +48,28 @@ def _service(key: RegistryKey) -> Service | None:
     if kind is None:
         return None
     name = clean(key.name, NAME)
+    driver = bool(kind & _DRIVER_BITS)
     return Service(
         name=name,
         display_name=clean(text(key, "DisplayName") or name),
         start=_START[start] if start is not None and start < len(_START) else None,
         account=clean(text(key, "ObjectName") or "", NAME),
         image_path=clean(text(key, "ImagePath") or ""),
-        driver=bool(kind & _DRIVER_BITS),
+        driver=driver,
         delayed=number(key, "DelayedAutostart") == 1,
+        triggers=() if driver else tuple(sorted(set(_triggers(key)))),
     )
 
 
-def shares(control: RegistryKey) -> tuple[Share, ...] | None:
-    """Return the shares that are kept in the registry; None where the Server service is not there.
-
-    Administrative shares (C$, ADMIN$) are made at each start and not kept.
-    """
-    server = control.subkey(r"Services\LanmanServer")
-    if server is None:
-        return None
-    key = server.subkey("Shares")
-    if key is None:
-        return ()
-    values = key.values()
-    found = []
-    for name in key.value_names():
-        parts = dict(part.split("=", 1) for part in strings(values[name.lower()]) if "=" in part)
-        if parts:
-            path, remark = clean(parts.get("Path", "")), clean(parts.get("Remark", ""))
-            found.append(Share(name=clean(name, NAME), path=path, remark=remark))
-    return tuple(sorted(found, key=lambda share: (share.name.casefold(), share.name)))
+def _triggers(key: RegistryKey) -> Iterator[str]:
+    """Yield what starts a service (SERVICE_TRIGGER: type, action, subtype), from Windows 6.1 on."""
+    for count, trigger in enumerate(subkeys(key, "TriggerInfo")):
+        kind = number(trigger, "Type")
+        if count == _MAX_TRIGGERS:
+            return
+        if kind is None or number(trigger, "Action") != _TRIGGER_STARTS:
+            continue
+        raw = binary(trigger, "GUID")
+        subtype = str(uuid.UUID(bytes_le=raw)) if len(raw) == 16 else ""
+        word = _TRIGGERS.get(kind, f"type {kind}")
+        yield _SUBTYPES.get(subtype) or (f"{word}: {{{subtype}}}" if subtype else word)
