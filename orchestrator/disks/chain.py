@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _SUFFIXES = {
     ".qcow2": "qcow2", ".qcow": "qcow2", ".vmdk": "vmdk", ".vhd": "vpc", ".vhdx": "vhdx", ".vdi": "vdi",
 }  # fmt: skip
 _LIMITS = Limits(cpu=20, wall=30.0, output=4 * 1024 * 1024)
+_FIXED_VHD, _DYNAMIC_VHD = 2, 3  # 4 is differencing
 _PROTOCOL = re.compile(r"[^/]*:")
 
 
@@ -112,8 +114,11 @@ def _known(fmt: str, image: Path) -> str:
 
 
 def _probed(path: Path, folders: Sequence[Path]) -> str:
+    _without_data_file(path)
     found = str(_info(path, None, folders).get("format"))
     named = _SUFFIXES.get(path.suffix.lower(), "raw")
+    if (named, found) == ("vpc", "raw") and _vhd_kinds(path) == {_FIXED_VHD}:
+        return named  # qemu does not see a fixed VHD: its only mark is at the end
     if found != named:
         raise refused(
             path,
@@ -128,6 +133,8 @@ def _ask(layer: ImageLayer, folders: Sequence[Path]) -> dict[str, Any]:
         raise refused(layer.path, "VMDK is opened only inside the full sandbox", "see `ferry doctor`")
     if layer.format == "qcow2":
         _without_data_file(layer.path)
+    if layer.format == "vpc":
+        _without_parent(layer.path)
     return _info(layer.path, layer.format, folders)
 
 
@@ -135,10 +142,29 @@ def _without_data_file(path: Path) -> None:
     """Refuse a qcow2 that keeps its data in another file: `qemu-img info` itself would open that one."""
     with path.open("rb") as stream:
         header = stream.read(80)
-    if len(header) == 80 and header[4:8] == b"\0\0\0\3" and header[79] & 4:
+    if len(header) == 80 and header[:4] == b"QFI\xfb" and header[4:8] == b"\0\0\0\3" and header[79] & 4:
         raise refused(
             path, "it keeps its data in another file", "convert it first: qemu-img convert -O qcow2"
         )
+
+
+def _without_parent(path: Path) -> None:
+    """Refuse a differencing VHD: qemu takes it for a whole one, and would give out wrong bytes as the disk's.
+
+    (Of VHDX and VDI it refuses such images itself.)
+    """
+    if _vhd_kinds(path) - {_FIXED_VHD, _DYNAMIC_VHD}:
+        hint = "merge it into its parent first (Hyper-V: Merge-VHD)"
+        raise refused(path, "it holds only the changes to a parent VHD", hint)
+
+
+def _vhd_kinds(path: Path) -> set[int]:
+    """Return the kinds of VHD that the image says it is, in its footer and the footer's copy."""
+    with path.open("rb") as stream:
+        footers = [stream.read(512)]
+        stream.seek(max(0, stream.seek(0, SEEK_END) - 512))
+        footers.append(stream.read(512))
+    return {int.from_bytes(footer[60:64], "big") for footer in footers if footer[:8] == b"conectix"}
 
 
 def _info(path: Path, fmt: str | None, folders: Sequence[Path]) -> dict[str, Any]:
