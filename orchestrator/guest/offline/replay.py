@@ -14,7 +14,9 @@ from orchestrator.guest.offline.hive import BASE_BLOCK
 _SECTOR = 512
 _SEED = 0x82EF4D887A4E55C5
 _MASK = 0xFFFFFFFF
-_MAX_PAGES = 1 << 20
+_MAX_SIZE = 256 * 1024 * 1024
+_NAME, _ROOT, _MANAGER = slice(48, 112), slice(36, 40), slice(112, 128)
+_WRITTEN = slice(12, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,42 @@ def replay(primary: bytes, logs: Sequence[bytes]) -> Replayed:
     base = primary if whole else next((log for log in logs if _base_block_is_whole(log)), None)
     if base is None:
         return Replayed(primary, "its header is damaged and no log can mend it: values may be old or missing")
-    entries = _chosen(logs, _sequences(base)[1])
+    ours = [log for log in logs if not _base_block_is_whole(log) or _same_hive(base, log)]
+    note = "" if len(ours) == len(logs) else "; a log of another hive was left out"
+    data = bytearray(base[:_SECTOR] + primary[_SECTOR:])
+    entries = _chosen(ours, base)
     if not entries:
         return Replayed(
-            base[:_SECTOR] + primary[_SECTOR:],
-            "it was in use and no log fits it: the newest changes are missing",
+            bytes(data), f"it was in use and no log fits it: the newest changes are missing{note}"
         )
-    data = bytearray(base[:_SECTOR] + primary[_SECTOR:])
     for entry in entries:
         _apply(data, entry)
+    _close(data, entries[-1])
     count = len(entries)
-    return Replayed(bytes(data), f"it was in use; {count} log entr{'y' if count == 1 else 'ies'} replayed")
+    told = f"it was in use; {count} log entr{'y' if count == 1 else 'ies'} replayed{note}"
+    bad = _bad_bin(data, entries[-1].hive_size)
+    if bad is not None:
+        told += f"; from {bad:#x} on it makes no sense: values may be wrong"
+    return Replayed(bytes(data), told)
+
+
+def _same_hive(base: bytes, log: bytes) -> bool:
+    """Tell whether a log's copy of the base block can be of this hive: Windows itself only trusts the file's
+    name.
+    """
+    managers = {base[_MANAGER], log[_MANAGER]} - {bytes(16)}
+    return base[_NAME] == log[_NAME] and base[_ROOT] == log[_ROOT] and len(managers) < 2
+
+
+def _bad_bin(data: bytes | bytearray, size: int) -> int | None:
+    """Return where the chain of bins breaks off, or None: a replay that fits leaves it whole."""
+    at = 0
+    while at < size:
+        mark, offset, length = struct.unpack_from("<4sII", data, BASE_BLOCK + at)
+        if mark != b"hbin" or offset != at or not length or length % 4096 or at + length > size:
+            return at
+        at += length
+    return None
 
 
 def _apply(data: bytearray, entry: _Entry) -> None:
@@ -62,11 +89,19 @@ def _apply(data: bytearray, entry: _Entry) -> None:
         data[BASE_BLOCK + offset : BASE_BLOCK + offset + len(page)] = page
 
 
-def _chosen(logs: Sequence[bytes], least: int) -> list[_Entry]:
-    """Return the entries to apply: from the lowest sequence number not below `least`, without a gap."""
+def _close(data: bytearray, last: _Entry) -> None:
+    """Make the base block that of a clean hive, as Windows does at the end."""
+    struct.pack_into("<II", data, 4, last.sequence, last.sequence)
+    struct.pack_into("<I", data, 40, last.hive_size)
+    struct.pack_into("<I", data, 508, _checksum(data))
+
+
+def _chosen(logs: Sequence[bytes], base: bytes) -> list[_Entry]:
+    """Return the entries to apply: from the lowest sequence number on that the hive lacks, without a gap."""
+    least = _sequences(base)[1]
     found = {entry.sequence: entry for log in logs for entry in _entries(log) if entry.sequence >= least}
     if not found:
-        return _chosen_bitmap(logs, least)
+        return _chosen_bitmap(logs, base)
     chosen = [found[min(found)]]
     while chosen[-1].sequence + 1 in found:
         chosen.append(found[chosen[-1].sequence + 1])
@@ -93,7 +128,7 @@ def _entries(log: bytes) -> Iterator[_Entry]:
 
 def _entry(raw: bytes, sequence: int, hive_size: int, count: int) -> _Entry | None:
     at = 40 + 8 * count
-    if at > len(raw) or hive_size > 1 << 30:
+    if at > len(raw) or not _possible(hive_size):
         return None
     pages: list[tuple[int, bytes]] = []
     for offset, size in struct.iter_unpack("<II", raw[40:at]):
@@ -105,9 +140,14 @@ def _entry(raw: bytes, sequence: int, hive_size: int, count: int) -> _Entry | No
     return _Entry(sequence, hive_size, tuple(pages))
 
 
-def _chosen_bitmap(logs: Sequence[bytes], least: int) -> list[_Entry]:
-    """Return the newest valid log of the old format as one entry."""
-    found = [entry for entry in map(_bitmap_entry, logs) if entry is not None and entry.sequence >= least]
+def _chosen_bitmap(logs: Sequence[bytes], base: bytes) -> list[_Entry]:
+    """Return the log of the old format that was written for this very change, as one entry.
+
+    As Windows does, by the time of writing that log and hive share.
+    """
+    fitting = (log for log in logs if log[_WRITTEN] == base[_WRITTEN])
+    least = _sequences(base)[1]
+    found = [entry for entry in map(_bitmap_entry, fitting) if entry is not None and entry.sequence >= least]
     return [max(found, key=lambda entry: entry.sequence)] if found else []
 
 
@@ -116,18 +156,22 @@ def _bitmap_entry(log: bytes) -> _Entry | None:
         return None
     first, second = _sequences(log)
     hive_size = struct.unpack_from("<I", log, 40)[0]
-    if first != second or hive_size % 4096 or hive_size > 1 << 30:
+    if first != second or not _possible(hive_size):
         return None
     bits = log[_SECTOR + 4 : _SECTOR + 4 + hive_size // 4096]
     at = -(-(_SECTOR + 4 + len(bits)) // _SECTOR) * _SECTOR
     pages: list[tuple[int, bytes]] = []
     for index in (8 * byte + bit for byte, mask in enumerate(bits) for bit in range(8) if mask >> bit & 1):
         page = log[at : at + _SECTOR]
-        if len(page) < _SECTOR or len(pages) > _MAX_PAGES:
+        if len(page) < _SECTOR:
             return None
         pages.append((index * _SECTOR, page))
         at += _SECTOR
     return _Entry(first, hive_size, tuple(pages))
+
+
+def _possible(hive_size: int) -> bool:
+    return 0 < hive_size <= _MAX_SIZE and hive_size % 4096 == 0
 
 
 def _sequences(base: bytes) -> tuple[int, int]:
@@ -138,11 +182,15 @@ def _sequences(base: bytes) -> tuple[int, int]:
 def _base_block_is_whole(data: bytes) -> bool:
     if len(data) < _SECTOR or data[:4] != b"regf":
         return False
+    return bool(struct.unpack_from("<I", data, 508)[0] == _checksum(data))
+
+
+def _checksum(base: bytes | bytearray) -> int:
     total = 0
-    for (word,) in struct.iter_unpack("<I", data[:508]):
+    for (word,) in struct.iter_unpack("<I", base[:508]):
         total ^= word
-    wanted = {0: 1, _MASK: _MASK - 1}.get(total, total)
-    return bool(struct.unpack_from("<I", data, 508)[0] == wanted)
+    # Two results are reserved by the format.
+    return {0: 1, _MASK: _MASK - 1}.get(total, total)
 
 
 def marvin32(data: bytes) -> int:

@@ -1,17 +1,18 @@
 """Log replay: real dirty hives, and logs of both formats made here to the byte."""
 
-import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.guest.offline.hive import Hive
-from orchestrator.guest.offline.replay import marvin32, replay
+from orchestrator.guest.offline.replay import Replayed, marvin32, replay
 from orchestrator.guest.registry import number
+from tests.rigs.hivelogs import PAGE, base_block, bitmap_log, dirty, entry, log
+from tests.unit.guest.oracles import comparable, digest_by_hivex, our_digest, ours, read_by_libregf
 
 OLD, NEW = 1, 2
-PAGE = 4096
 
 
 def test_marvin32_of_a_header_that_windows_wrote() -> None:
@@ -26,12 +27,24 @@ def test_marvin32_of_a_header_that_windows_wrote() -> None:
         ("UsrClass.dat", "it was in use; 14 log entries replayed"),
     ],
 )
-def test_a_real_dirty_hive(real_hive: Callable[[str], bytes], name: str, note: str) -> None:
+def test_a_real_dirty_hive(real_hive: Callable[[str], bytes], tmp_path: Path, name: str, note: str) -> None:
     primary = real_hive(name)
     done = replay(primary, [real_hive(f"{name}.LOG1"), real_hive(f"{name}.LOG2")])
     assert done.note == note
     assert done.data != primary
-    assert list(Hive(done.data).root().subkeys())
+    # What no wrong replay leaves: a hive that two other readers read in full, and as we do.
+    assert comparable(ours(Hive(done.data).root())) == read_by_libregf(done.data)
+    assert our_digest(done.data) == digest_by_hivex(done.data, tmp_path)
+    assert replay(done.data, []) == Replayed(done.data, "")
+
+
+def test_a_log_of_another_real_hive_is_left_out(real_hive: Callable[[str], bytes]) -> None:
+    primary = real_hive("SYSTEM_B")
+    done = replay(primary, [real_hive("UsrClass.dat.LOG1"), real_hive("SYSTEM_B.LOG2")])
+    # LOG2 goes on where LOG1 ends: without it, it is a start like any other.
+    assert done.note == "it was in use; 20 log entries replayed; a log of another hive was left out"
+    done = replay(primary, [real_hive("UsrClass.dat.LOG1"), real_hive("UsrClass.dat.LOG2")])
+    assert (done.data, "no log fits it" in done.note) == (primary, True)
 
 
 # Made hives: the primary file holds the old value, the logs the new one.
@@ -45,49 +58,6 @@ def old(make_hive: Any) -> bytes:
 @pytest.fixture(scope="module")
 def new(make_hive: Any) -> bytes:
     return bytes(make_hive({"K": {"v": NEW}}))
-
-
-def base_block(data: bytes, first: int, second: int, kind: int = 0) -> bytes:
-    block = bytearray(data[:512])
-    struct.pack_into("<II", block, 4, first, second)
-    struct.pack_into("<I", block, 28, kind)
-    total = 0
-    for (word,) in struct.iter_unpack("<I", block[:508]):
-        total ^= word
-    struct.pack_into("<I", block, 508, total)
-    return bytes(block)
-
-
-def dirty(data: bytes, first: int = 11, second: int = 10) -> bytes:
-    return base_block(data, first, second) + data[512:]
-
-
-def entry(sequence: int, data: bytes) -> bytes:
-    hive_size = len(data) - PAGE
-    pages = range(hive_size // PAGE)
-    refs = b"".join(struct.pack("<II", page * PAGE, PAGE) for page in pages)
-    body = refs + b"".join(data[PAGE * (page + 1) : PAGE * (page + 2)] for page in pages)
-    size = -(-(40 + len(body)) // 512) * 512
-    body = body.ljust(size - 40, b"\0")
-    head = struct.pack("<4sIIIII", b"HvLE", size, 0, sequence, hive_size, len(pages))
-    head += struct.pack("<Q", marvin32(body))
-    return head + struct.pack("<Q", marvin32(head)) + body
-
-
-def log(data: bytes, *entries: bytes) -> bytes:
-    return base_block(data, 10, 10, kind=6) + b"".join(entries)
-
-
-def bitmap_log(data: bytes, changed: bytes, first: int = 10, second: int = 10) -> bytes:
-    hive_size = len(data) - PAGE
-    dirty_pages = [
-        n for n in range(hive_size // 512) if changed[PAGE + n * 512 :][:512] != data[PAGE + n * 512 :][:512]
-    ]
-    bits = bytearray(hive_size // 512 // 8)
-    for n in dirty_pages:
-        bits[n // 8] |= 1 << n % 8
-    head = (base_block(data, first, second, kind=1) + b"DIRT" + bits).ljust(1024, b"\0")
-    return head + b"".join(changed[PAGE + n * 512 :][:512] for n in dirty_pages)
 
 
 def value(data: bytes) -> int | None:
@@ -153,3 +123,56 @@ def test_a_torn_base_block_is_mended_from_the_log(old: bytes, new: bytes) -> Non
     done = replay(bytes(torn), [log(old, entry(10, new))])
     assert value(done.data) == NEW
     assert "no log can mend" in replay(bytes(torn), [b"", b"rubbish" * 100]).note
+
+
+# What does not belong together.
+
+
+def named(data: bytes, name: str = "", written: int = 0, manager: int = 0) -> bytes:
+    """With another name, time of writing or resource manager in the base block, its checksum to fit."""
+    block = bytearray(data[:512])
+    block[48:112] = name.encode("utf-16-le").ljust(64, b"\0") if name else block[48:112]
+    block[12:20] = written.to_bytes(8, "little") if written else block[12:20]
+    block[112:128] = bytes([manager] * 16) if manager else block[112:128]
+    first, second, kind = (int.from_bytes(block[at : at + 4], "little") for at in (4, 8, 28))
+    return base_block(bytes(block), first, second, kind) + data[512:]
+
+
+def test_a_log_of_another_hive_is_left_out_and_told(old: bytes, new: bytes) -> None:
+    stranger = named(log(old, entry(10, new)), name="SOFTWARE")
+    done = replay(dirty(old), [stranger])
+    assert value(done.data) == OLD
+    assert done.note.endswith("the newest changes are missing; a log of another hive was left out")
+    done = replay(dirty(old), [stranger, log(old, entry(10, new))])
+    assert (value(done.data), "another hive" in done.note) == (NEW, True)
+
+
+def test_a_log_of_the_same_hive_of_another_machine_is_left_out(old: bytes, new: bytes) -> None:
+    ours_, stranger = named(dirty(old), manager=7), named(log(old, entry(10, new)), manager=8)
+    assert value(replay(ours_, [stranger]).data) == OLD
+    assert value(replay(ours_, [named(stranger, manager=7)]).data) == NEW
+
+
+def test_an_old_format_log_of_another_time_is_not_used(old: bytes, new: bytes) -> None:
+    done = replay(dirty(old), [named(bitmap_log(old, new), written=5)])
+    assert (value(done.data), "no log fits" in done.note) == (OLD, True)
+
+
+def test_of_two_old_format_logs_the_one_of_this_change_is_used(old: bytes, new: bytes) -> None:
+    logs = [named(bitmap_log(old, old, 99, 99), written=5), bitmap_log(old, new)]
+    assert value(replay(dirty(old), logs).data) == NEW
+
+
+@pytest.mark.parametrize("size", [0, 4095, 1 << 29])
+def test_an_entry_of_an_impossible_size_ends_the_replay(old: bytes, new: bytes, size: int) -> None:
+    bad = bytearray(entry(11, old))
+    bad[16:20] = size.to_bytes(4, "little")
+    bad[32:40] = marvin32(bytes(bad[:32])).to_bytes(8, "little")
+    done = replay(dirty(old), [log(old, entry(10, new), bytes(bad))])
+    assert (value(done.data), done.note) == (NEW, "it was in use; 1 log entry replayed")
+
+
+def test_a_replay_that_does_not_fit_says_so(old: bytes, new: bytes) -> None:
+    torn = new[:PAGE] + bytes(512) + new[PAGE + 512 :]
+    done = replay(dirty(old), [log(old, entry(10, torn))])
+    assert done.note.endswith("1 log entry replayed; from 0x0 on it makes no sense: values may be wrong")
