@@ -1,0 +1,90 @@
+"""The host under assessment: its facts, what is planned for it, and what nobody has seen of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+
+from orchestrator.lifecycle import SupportStatus
+from orchestrator.model.facts import Role, ServerFacts, Service, StartMode
+from orchestrator.parity.assessment.result import Ground
+from orchestrator.parity.names import windows_key
+
+_DEFAULTED = "security."
+"""None in this section is a value: the release's own default holds."""
+_NO_REASON = "the collector did not see it"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a finding depends on beside the facts.
+
+    `release`: of the planned replacement; `azure`: the host runs in Azure now; `lift`: its disks go there.
+    """
+
+    on: date
+    release: int | None = None
+    azure: bool = False
+    lift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One host with everything that its checks look at."""
+
+    name: str
+    facts: ServerFacts
+    plan: Circumstances
+    support: SupportStatus
+
+    def ground(self, fact: str, value: str) -> Ground:
+        """Return a ground for one fact ("services.ClusSvc"), with the source of its section."""
+        section = fact.partition(".")[0]
+        return Ground(fact=fact, value=value, source=dict(self.facts.sources).get(section, ""))
+
+    def unknown(self, need: str) -> str:
+        """Return why a section ("disks") or a field ("identity.arch") is unknown; "" where it is known.
+
+        A section is also unknown where only a part of it could not be seen.
+        """
+        section, _, field = need.partition(".")
+        reasons = dict(self.facts.unknown)
+        for name, reason in reasons.items():
+            if name in (need, section) or name.startswith(f"{need}."):
+                return reason or _NO_REASON
+        value = getattr(self.facts, section)
+        if field and value is not None and not need.startswith(_DEFAULTED):
+            value = getattr(value, field)
+        return _NO_REASON if value is None else ""
+
+    def running(self, names: Iterable[str]) -> tuple[Service, ...]:
+        """Return the services and drivers of these names (`*` and `?` allowed) that are not switched off."""
+        return switched_on(self.facts, names)
+
+    def roles(self, ids: Iterable[str]) -> tuple[Role, ...]:
+        """Return the installed roles and features of these ids (`*` and `?` allowed)."""
+        patterns = tuple(windows_key(name) for name in ids)
+        return tuple(role for role in self.facts.roles or () if _matches(role.id, patterns))
+
+
+def switched_on(facts: ServerFacts, names: Iterable[str]) -> tuple[Service, ...]:
+    """Return the services and drivers of these names (`*` and `?` allowed) that are not switched off."""
+    patterns = tuple(windows_key(name) for name in names)
+    return tuple(
+        service
+        for service in facts.services or ()
+        if service.start is not StartMode.DISABLED and _matches(service.name, patterns)
+    )
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    key = windows_key(name)
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def service_ground(subject: Subject, service: Service) -> Ground:
+    """Return a service as a ground."""
+    start = service.start.value if service.start else "unknown"
+    return subject.ground(
+        f"services.{service.name}", f"{service.display_name or service.name}, start {start}"
+    )
