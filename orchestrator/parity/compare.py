@@ -9,8 +9,10 @@ from datetime import date
 from orchestrator import lifecycle
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.plan import ParitySpec
-from orchestrator.parity.items import KINDS, SECTIONS, Item, Items, items_of, unknown_sections
-from orchestrator.parity.judge import Context, judge
+from orchestrator.parity.excuses import CORE_RULES, Context
+from orchestrator.parity.item import KINDS, SECTIONS, Item, Items
+from orchestrator.parity.items import items_of, unknown_sections
+from orchestrator.parity.judge import judge
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.pack import RulePack, profile, shipped_pack
 from orchestrator.parity.result import (
@@ -23,7 +25,7 @@ from orchestrator.parity.result import (
     State,
     Verdict,
 )
-from orchestrator.parity.waive import apply_waivers
+from orchestrator.parity.waive import apply_waivers, is_finding
 
 _STATE_ORDER = (
     State.MISSING,
@@ -53,16 +55,15 @@ def compare(
     unknown profile.
     """
     rules = pack or shipped_pack()
-    old_items, new_items = _expecting(items_of(old), release), items_of(new)
-    context = Context(rules, profile(spec.profile), spec.profile, release, new_items)
-    judged = {
-        key: judge(context, key, old_items.get(key), new_items.get(key))
-        for key in sorted(old_items.keys() | new_items.keys())
-    }
+    words = rules.vocabulary
+    old_items, new_items = _expecting(items_of(old, words), release), items_of(new, words)
+    context = Context(rules, profile(spec.profile), spec.profile, release, today, old_items, new_items)
+    judged = _judged(context)
     ignored = tuple(outcome for outcome in judged.values() if isinstance(outcome, Ignored))
     results = {key: outcome for key, outcome in judged.items() if isinstance(outcome, ItemResult)}
     results = _with_unknown_sections(context, results, unknown_sections(old), unknown_sections(new))
-    results, notes = apply_waivers(results, ignored, spec.waivers, today)
+    waivers = tuple(waiver for waiver in spec.waivers if not is_finding(waiver.item))
+    results, notes = apply_waivers(results, ignored, waivers, today)
     items = tuple(sorted(results.values(), key=_order))
     return ParityResult(
         verdict=verdict(items),
@@ -74,6 +75,17 @@ def compare(
         waiver_notes=notes,
         ignored=ignored,
     )
+
+
+def _judged(context: Context) -> dict[str, ItemResult | Ignored]:
+    """Judge every item. What an old item is called now is not listed a second time under the new name."""
+    old, new = context.old, context.new
+    found = {key: judge(context, key, old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys())}
+    successors = {key: context.successor(key) for key in old if key not in new}
+    taken = {successor.key for successor in successors.values() if successor is not None} - old.keys()
+    return found | {
+        key: Ignored(item=new[key].id, rule="renamed", why=CORE_RULES["renamed"]) for key in sorted(taken)
+    }
 
 
 def verdict(items: tuple[ItemResult, ...]) -> Verdict:

@@ -1,15 +1,14 @@
 """The rule pack: what is known of Windows 6.0 and of its successors, read from `rules/` and `profiles/`.
 
 A rule is data: which items, what it means, why, from which source. A site's own files may be added; they are
-asked first. What the rules mean for an item is decided in `compare`, not here.
+asked first. What the rules mean for an item is decided in `judge`, not here.
 """
 
 import hashlib
+import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from enum import StrEnum
-from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -18,99 +17,23 @@ from pydantic import ValidationError
 
 from orchestrator.diagnostics import Diagnostic, InvalidInput
 from orchestrator.model.base import Value
-from orchestrator.parity.items import KINDS
+from orchestrator.parity.item import KINDS
 from orchestrator.parity.names import windows_key
-from orchestrator.parity.result import Severity
+from orchestrator.parity.rule import Effect, Profile, Rule, RuleFile
+from orchestrator.parity.vocabulary import Vocabulary
 
 PACK_VERSION = 1
-_GLOB = frozenset("*?[")
-
-
-class Effect(StrEnum):
-    """What a rule does.
-
-    IGNORE: never compared, on either side. BUILT_IN: not listed when only the new server has it. GONE:
-    nothing needs doing when it is missing. REPLACED: the same where one of `by` is there. ACCEPT: a
-    difference in values is fine. ACT: somebody must do or decide something, `advice` says what.
-    """
-
-    IGNORE = "ignore"
-    BUILT_IN = "built-in"
-    GONE = "gone"
-    REPLACED = "replaced"
-    ACCEPT = "accept"
-    ACT = "act"
-
-
-class Rule(Value):
-    """One rule.
-
-    `items` are ids, `*` and `?` allowed; `source` is a key of the file's sources; `severity` overrides the
-    profile's.
-    """
-
-    id: str
-    items: tuple[str, ...]
-    effect: Effect
-    why: str
-    source: str
-    advice: str = ""
-    by: tuple[str, ...] = ()
-    severity: Severity | None = None
-    releases: tuple[int, ...] = ()
-    """Empty: every release."""
-
-    @cached_property
-    def _exact(self) -> frozenset[str]:
-        return frozenset(windows_key(item) for item in self.items if not _GLOB & set(item))
-
-    @cached_property
-    def _globs(self) -> tuple[str, ...]:
-        return tuple(windows_key(item) for item in self.items if _GLOB & set(item))
-
-    def matches(self, key: str, release: int) -> bool:
-        """Tell whether the rule speaks about this item on this release."""
-        if self.releases and release not in self.releases:
-            return False
-        return key in self._exact or any(fnmatchcase(key, glob) for glob in self._globs)
-
-
-class RuleFile(Value):
-    """One file of rules. `starts` holds names of services by the start mode that Windows 6.0 gives them."""
-
-    version: int
-    about: str
-    sources: Mapping[str, str]
-    rule: tuple[Rule, ...] = ()
-    starts: Mapping[str, tuple[str, ...]] = {}
-
-
-class Profile(Value):
-    """What matters on one kind of server: severity by kind of item ("ignore": not compared).
-
-    `items` names single ones that differ from that.
-    """
-
-    about: str
-    kinds: Mapping[str, str]
-    items: Mapping[str, Severity] = {}
-
-    def severity(self, kind: str, key: str) -> Severity | None:
-        """Return what an open item of this kind means; None: not compared."""
-        for pattern, severity in self.items.items():
-            if fnmatchcase(key, windows_key(pattern)):
-                return severity
-        chosen = self.kinds.get(kind, "ignore")
-        return None if chosen == "ignore" else Severity(chosen)
+_NESTED = 3
+"""A folder's spelling may hold a variable that holds a variable; more is nobody's."""
 
 
 class RulePack(Value):
-    """All rules in the order in which they are asked: the first that matches with a wanted effect counts."""
+    """All rules in the order in which they are asked: the first that matches with a wanted effect counts.
 
-    rules: tuple[Rule, ...]
-    sources: tuple[tuple[str, str], ...]
-    starts: tuple[tuple[str, str], ...]
-    """(service key, start mode) as Windows 6.0 installs it; a service may have two."""
+    The tables are those of `RuleFile`, a site's own entries before the shipped ones.
+    """
+
+    documents: tuple[RuleFile, ...]
     digest: str
 
     @property
@@ -118,32 +41,94 @@ class RulePack(Value):
         """Version and digest, for the record."""
         return f"v{PACK_VERSION} sha256:{self.digest[:16]}"
 
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules in their order."""
+        return tuple(rule for document in self.documents for rule in document.rule)
+
     def find(self, key: str, release: int, *effects: Effect) -> Rule | None:
         """Return the first rule for the item with one of these effects."""
         return next((r for r in self.rules if r.effect in effects and r.matches(key, release)), None)
 
     @cached_property
-    def _starts(self) -> frozenset[tuple[str, str]]:
-        return frozenset(self.starts)
+    def starts(self) -> frozenset[tuple[str, str]]:
+        """(service key, start mode) as Windows 6.0 installs it; a service may have two."""
+        return frozenset(
+            (windows_key(f"service:{service}"), start)
+            for document in self.documents
+            for start, services in document.starts.items()
+            for service in services
+        )
 
     def is_default_start(self, key: str, start: str) -> bool:
         """Tell whether Windows 6.0 itself gives the service this start mode."""
-        return (key, start) in self._starts
+        return (key, start) in self.starts
 
     @cached_property
     def built_in_services(self) -> frozenset[str]:
         """Keys of the services that Windows 6.0 brings."""
         return frozenset(key for key, _ in self.starts)
 
+    @cached_property
+    def _renamed(self) -> Mapping[str, tuple[str, ...]]:
+        tables = (document.renamed for document in reversed(self.documents))
+        return {windows_key(old): new for table in tables for old, new in table.items()}
+
+    def successors(self, key: str) -> tuple[str, ...]:
+        """Return what the item is called in the new release; () where its name stays."""
+        return self._renamed.get(key, ())
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What accounts are called, and what a release allows by default."""
+        accounts: dict[str, str] = {}
+        protocols: dict[str, dict[str, bool]] = {}
+        for document in reversed(self.documents):
+            for name, spellings in document.accounts.items():
+                accounts.update({windows_key(spelling): name for spelling in (name, *spellings)})
+            for release, defaults in document.protocols.items():
+                protocols.setdefault(release, {}).update(defaults)
+        return Vocabulary(accounts, protocols)
+
+    @cached_property
+    def _folders(self) -> tuple[re.Pattern[str], Mapping[str, str]]:
+        tables = (document.paths for document in reversed(self.documents))
+        known = {s.lower(): one.lower() for table in tables for one, spelt in table.items() for s in spelt}
+        longest = sorted(known, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest)) or r"(?!)"), known
+
+    def fold(self, text: str) -> str:
+        """Return text with every folder in the one spelling, in lower case, without quotes."""
+        pattern, known = self._folders
+        folded = text.lower().replace('"', "")
+        for _ in range(_NESTED):
+            folded = pattern.sub(lambda match: known[match.group()], folded)
+        return folded
+
     def source(self, rule: Rule) -> str:
         """Return where a rule comes from, in words."""
-        return dict(self.sources).get(rule.source, rule.source)
+        for document in self.documents:
+            if rule in document.rule:
+                return document.sources.get(rule.source, rule.source)
+        return rule.source
 
 
 @cache
 def shipped_pack() -> RulePack:
     """Return the rules that come with ferry."""
     return _pack(_documents("rules"))
+
+
+def load_folder(folder: Path) -> RulePack:
+    """Return the shipped rules with those of a site's folder (*.toml) before them.
+
+    Raises InvalidInput naming every bad file.
+    """
+    found = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    if not found:
+        hint = "name a folder with rule files, written like those of orchestrator/parity/rules"
+        raise InvalidInput((Diagnostic("no-rules", f"{folder} holds no rule files (*.toml)", hint),))
+    return load_pack(found)
 
 
 def load_pack(extra: Sequence[Path]) -> RulePack:
@@ -205,18 +190,7 @@ def _pack(documents: Iterable[tuple[str, str]]) -> RulePack:
         parsed.append(document)
     if problems:
         raise InvalidInput(tuple(problems))
-    starts = {
-        (windows_key(f"service:{service}"), start)
-        for document in parsed
-        for start, services in document.starts.items()
-        for service in services
-    }
-    return RulePack(
-        rules=tuple(rule for document in parsed for rule in document.rule),
-        sources=tuple(pair for document in parsed for pair in document.sources.items()),
-        starts=tuple(sorted(starts)),
-        digest=digest.hexdigest(),
-    )
+    return RulePack(documents=tuple(parsed), digest=digest.hexdigest())
 
 
 def _check(name: str, document: RuleFile) -> list[Diagnostic]:
@@ -231,9 +205,14 @@ def _check(name: str, document: RuleFile) -> list[Diagnostic]:
             wrong.append(f"rule {rule.id}: `by` belongs to effect `replaced`, and only there")
         if rule.effect is Effect.ACT and not rule.advice:
             wrong.append(f"rule {rule.id}: effect `act` needs an advice")
-        wrong.extend(
-            f"rule {rule.id}: {item!r} is of no known kind ({', '.join(KINDS)})"
-            for item in (*rule.items, *rule.by)
-            if item.partition(":")[0] not in KINDS
-        )
+        wrong.extend(_strangers(f"rule {rule.id}", (*rule.items, *rule.by)))
+    for old, new in document.renamed.items():
+        wrong.extend(_strangers("renamed", (old, *new)))
     return [Diagnostic("bad-rules", f"{name}: {text}", "mend the rule file") for text in wrong]
+
+
+def _strangers(where: str, items: Iterable[str]) -> Iterator[str]:
+    kinds = ", ".join(KINDS)
+    for item in items:
+        if item.partition(":")[0] not in KINDS:
+            yield f"{where}: {item!r} is of no known kind ({kinds})"

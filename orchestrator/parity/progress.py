@@ -1,6 +1,6 @@
 """What people got done between two looks at the same pair of servers. Pure."""
 
-from orchestrator.parity.items import SECTIONS
+from orchestrator.parity.item import SECTIONS
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.result import (
     OPEN_STATES,

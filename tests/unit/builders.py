@@ -21,14 +21,20 @@ from orchestrator.changeset.changes import (
 )
 from orchestrator.model.endpoint import EndpointInfo, EndpointSettings
 from orchestrator.model.facts import (
+    SECTIONS,
+    Firewall,
     Identity,
+    Iis,
     Interface,
     NetworkConfig,
     Origin,
+    Permission,
     ProductType,
     ScheduledTask,
+    Security,
     ServerFacts,
     Service,
+    Servicing,
     Share,
     Software,
     StartMode,
@@ -189,7 +195,8 @@ def a_software(name: str = "7-Zip 23.01 (x64)", **changes: Any) -> Software:
 
 def a_share(name: str = "Projects", **changes: Any) -> Share:
     """A share of drive D:."""
-    return Share(**{"name": name, "path": rf"D:\{name}"} | changes)
+    everyone = (Permission(account="Everyone", right="full"),)
+    return Share(**{"name": name, "path": rf"D:\{name}", "permissions": everyone} | changes)
 
 
 def a_task(path: str = r"\Nightly export", **changes: Any) -> ScheduledTask:
@@ -212,6 +219,7 @@ def a_network_config(hostname: str = "FILE01", **changes: Any) -> NetworkConfig:
         "domain": "contoso.example",
         "interfaces": (card,),
         "hosts": ("198.51.100.7 erp",),
+        "routes": (),
     }
     return NetworkConfig(**fields | changes)
 
@@ -226,8 +234,22 @@ def server_facts(**changes: Any) -> ServerFacts:
         "software": (a_software(),),
         "network": a_network_config(),
         "tasks": (a_task(),),
+        "firewall": Firewall(profiles=(), rules=()),
+        "iis": Iis(sites=(), pools=()),
+        "security": Security(
+            tls=(), smb1_server=None, smb1_client=None, smb_signing_required=None, lm_compatibility=None
+        ),
+        "servicing": Servicing(sha2=True, servicing_stack="6.0.6003.20555", reboot_pending=False),
+        "time_zone": "W. Europe Standard Time",
     }
+    fields |= dict.fromkeys(set(SECTIONS) - set(fields), ())
     return ServerFacts(**fields | changes)
+
+
+def version_1_facts() -> ServerFacts:
+    """The same server by a collector that sees only what version 1 of the facts had."""
+    seen = {"services", "shares", "software", "network", "tasks"}
+    return server_facts(**dict.fromkeys(set(SECTIONS) - seen))
 
 
 def new_facts(**changes: Any) -> ServerFacts:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from orchestrator.model.facts import NetworkConfig
-from orchestrator.parity.items import account_name, item_key, items_of, unknown_sections
+import pytest
+
+from orchestrator.model.facts import Group, NetworkConfig, User
+from orchestrator.parity.items import item_key, items_of, unknown_sections
 from orchestrator.parity.names import windows_key
+from orchestrator.parity.pack import shipped_pack
+from orchestrator.parity.vocabulary import naming
 from tests.unit import builders as b
+
+WORDS = shipped_pack().vocabulary
 
 
 def ids(**changes: object) -> list[str]:
-    return [item.id for item in items_of(b.server_facts(**changes)).values()]
+    return [item.id for item in items_of(b.server_facts(**changes), WORDS).values()]
 
 
 def test_every_section_gives_items_of_its_kind() -> None:
@@ -24,9 +30,16 @@ def test_every_section_gives_items_of_its_kind() -> None:
         "network:domain",
         "network:gateways",
         "network:name",
+        "protocol:NTLMv1 accepted",
+        "protocol:SMB signing required",
+        "protocol:SMB1 server",
+        "protocol:TLS 1.0 server",
+        "protocol:TLS 1.1 server",
+        "protocol:TLS 1.2 server",
         "service:A",
         "share:Projects",
         "software:7-zip",
+        "system:time-zone",
         r"task:\Nightly export",
     ]
 
@@ -56,7 +69,7 @@ def test_a_hosts_line_names_every_name() -> None:
 def test_unknown_sections_are_named_with_their_reason() -> None:
     facts = b.server_facts(shares=None, network=None, unknown=(("shares", "SYSTEM hive is damaged"),))
     assert unknown_sections(facts)["shares"] == "SYSTEM hive is damaged"
-    assert set(unknown_sections(facts)) == {"shares", "network", "hosts"}
+    assert set(unknown_sections(facts)) == {"shares", "network", "hosts", "routes"}
 
 
 def test_no_shares_is_not_unknown_shares() -> None:
@@ -68,11 +81,31 @@ def test_a_hosts_file_alone_can_be_unknown() -> None:
     assert set(unknown_sections(b.server_facts(network=network))) == {"hosts"}
 
 
-def test_accounts_have_one_spelling() -> None:
-    assert account_name("localSystem", "FILE01") == account_name("", "FILE01") == "LocalSystem"
-    assert account_name("NT Authority\\Network Service", "FILE01") == "NetworkService"
-    assert account_name("file01\\svc", "FILE01") == account_name(".\\svc", "FILE01N") == ".\\svc"
-    assert account_name("CONTOSO\\svc", "FILE01") == "CONTOSO\\svc"
+@pytest.mark.parametrize(
+    ("written", "one"),
+    [
+        ("localSystem", "LocalSystem"),
+        ("NT Authority\\Network Service", "NetworkService"),
+        ("NT-AUTORIT\u00c4T\\Netzwerkdienst", "NetworkService"),
+        ("S-1-5-18", "LocalSystem"),
+        ("file01\\svc", ".\\svc"),
+        (".\\svc", ".\\svc"),
+        ("VORDEFINIERT\\Administratoren", "Administrators"),
+        ("CONTOSO\\svc", "CONTOSO\\svc"),
+        ("CONTOSO\\Administrators", "CONTOSO\\Administrators"),
+        ("S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-1105"),
+    ],
+)
+def test_accounts_have_one_spelling(written: str, one: str) -> None:
+    assert naming(WORDS, "FILE01").account(written) == one
+
+
+def test_a_built_in_account_is_known_by_its_rid_whatever_it_is_called() -> None:
+    users = (User(name="Administrateur", rid=500, enabled=True), User(name="ops", rid=1001, enabled=True))
+    groups = (Group(name="Administrateurs", rid=544, members=("Administrateur", "FILE01\\ops")),)
+    items = items_of(b.server_facts(users=users, groups=groups), WORDS)
+    assert items["USER:BUILT-IN:500"].detail("name") == "Administrateur"
+    assert items["GROUP:ADMINISTRATORS"].value("members") == ".\\built-in:500; .\\ops"
 
 
 def test_a_person_may_write_a_product_with_its_version() -> None:
