@@ -42,6 +42,8 @@ class Partition:
     length: int
     type: str
     esp: bool
+    guid: str = ""
+    """Its own GUID in a GPT, lower case; "" in an MBR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +138,6 @@ def _gpt_entries(table: bytes, size: int, sector: int) -> Iterator[Partition]:
         kind = uuid.UUID(bytes_le=table[at : at + 16])
         first, last = struct.unpack_from("<QQ", table, at + 32)
         if kind.int and last >= first:
-            yield Partition(first * sector, (last - first + 1) * sector, str(kind), kind == _ESP_GPT)
+            own = uuid.UUID(bytes_le=table[at + 16 : at + 32])
+            length = (last - first + 1) * sector
+            yield Partition(first * sector, length, str(kind), kind == _ESP_GPT, str(own))

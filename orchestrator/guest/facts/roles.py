@@ -20,8 +20,6 @@ _MAX_ROLES = 2000
 _BY_SERVICE = {
     "certsvc": "ADCS-Cert-Authority",
     "clussvc": "Failover-Clustering",
-    "dfs": "FS-DFS-Namespace",
-    "dfsr": "FS-DFS-Replication",
     "dhcpserver": "DHCP",
     "dns": "DNS",
     "fax": "Fax",

@@ -6,168 +6,163 @@ Each section stands alone: what cannot be read becomes unknown, with its reason,
 read.
 """
 
-import struct
-from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.diagnostics import FerryError
 from orchestrator.guest import facts
-from orchestrator.guest.clean import clean
+from orchestrator.guest.offline import files, programs, storage
 from orchestrator.guest.offline.blocks import Ask, RemoteDisk
-from orchestrator.guest.offline.hive import DamagedHive, Hive, HiveKey
-from orchestrator.guest.offline.replay import replay
-from orchestrator.guest.offline.systems import System, the_system
-from orchestrator.model.facts import Identity, NetworkConfig, Origin, ScheduledTask, ServerFacts
+from orchestrator.guest.offline.hive import HiveKey
+from orchestrator.guest.offline.hives import load_hive
+from orchestrator.guest.offline.registry import registry_sections
+from orchestrator.guest.offline.sections import Sections
+from orchestrator.guest.offline.systems import Place, System, all_places, the_system
+from orchestrator.guest.registry import text
+from orchestrator.model.facts import Identity, Iis, Origin, ServerFacts
 
-_MAX_HIVE = 256 * 1024 * 1024
-_MAX_LOG = 64 * 1024 * 1024
-_MAX_HOSTS = 1024 * 1024
-_MAX_TASKS = 2000
-_MAX_WARNINGS = 50
-_MACHINES = {0x014C: "x86", 0x8664: "x64", 0x0200: "ia64", 0xAA64: "arm64"}
-
-T = TypeVar("T")
+_NO_LISTENERS = "a disk does not show what listens"
 
 
 def inspect(argument: Any, ask: Ask) -> Any:
     """Return ServerFacts as JSON. `argument`: the sizes of the disks in bytes. Raises FerryError."""
     disks = [RemoteDisk(index, size, ask) for index, size in enumerate(argument)]
-    return _Inspection(the_system(disks)).facts().model_dump(mode="json")
+    tables, places = all_places(disks)
+    inspection = _Inspection(the_system(places), places)
+    layouts = storage.disk_layouts(disks, tables, places)
+    return inspection.facts({"disks": layouts}).model_dump(mode="json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Drives:
+    """Drive letters by place, and the folder of Windows with its drive."""
+
+    letters: dict[int, str]
+    windows: str
 
 
 class _Inspection:
-    """Collects sections, and beside them what is unknown and what is odd."""
+    """One installation and the notes on it."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, places: tuple[Place, ...]) -> None:
         self._system = system
-        self._unknown: list[tuple[str, str]] = []
-        self._warnings: list[str] = []
+        self._places = places
+        self._notes = Sections()
 
-    def facts(self) -> ServerFacts:
-        software_hive = self._hive("SOFTWARE")
-        system_hive = self._hive("SYSTEM")
-        if software_hive is None and system_hive is None:
-            message = "neither registry hive can be read: " + "; ".join(self._warnings)
+    def facts(self, found: dict[str, Any]) -> ServerFacts:
+        """Return everything; `found` holds sections that are already known."""
+        notes = self._notes
+        software, system = (load_hive(self._system, name, notes) for name in ("SOFTWARE", "SYSTEM"))
+        if software is None and system is None:
+            message = "neither registry hive can be read: " + "; ".join(notes.warnings)
             raise FerryError(message, code="damaged-hive")
-        control = self._guarded(lambda: self._control(system_hive), None)
-        who = self._identity(software_hive, control)
-        services = self._section("services", control, facts.services, "it has no list of services")
-        shares = self._section("shares", control, facts.shares, "the Server service is not there")
-        network = self._section("network", control, self._network, "TCP/IP is not there")
-        software = self._section(
-            "software", software_hive, lambda key: facts.software(key, who.arch), "it has no list of programs"
+        control = notes.guarded(lambda: self._control(system), None)
+        who = self._identity(software, control)
+        notes.sources += [(name, "partition tables") for name in found]
+        found |= registry_sections(self._system, (software, control), who, notes)
+        found["tasks"] = notes.read(
+            "tasks",
+            r"System32\Tasks",
+            lambda: files.tasks(self._system, notes),
+            "there is no Tasks folder",
         )
+        found["iis"] = self._iis(control, who, found)
+        found["drivers"] = notes.read(
+            "drivers",
+            r"inf\oem*.inf",
+            lambda: files.drivers(self._system, notes),
+            "there is no inf folder",
+        )
+        found |= self._volumes_and_programs(system, software, found)
+        notes.missing("listeners", _NO_LISTENERS)
         return ServerFacts(
             origin=Origin.OFFLINE,
             identity=who,
-            services=services,
-            shares=shares,
-            software=software,
-            network=network,
-            tasks=self._tasks(),
-            unknown=tuple(self._unknown),
-            warnings=tuple(self._warnings[:_MAX_WARNINGS]),
+            unknown=tuple(notes.unknown),
+            sources=tuple(notes.sources),
+            warnings=notes.warnings,
+            **found,
         )
 
-    def _hive(self, name: str) -> HiveKey | None:
-        """Read a hive with its logs; None, and a warning, if it cannot be used."""
-        path = self._system.path(rf"config\{name}")
-        try:
-            primary = self._system.volume.read(path, _MAX_HIVE)
-            if primary is None:
-                self._warnings.append(f"{name} is missing")
-                return None
-            logs = (self._log(f"{path}.LOG{number}") for number in (1, 2))
-            done = replay(primary, [log for log in logs if log])
-            if done.note:
-                self._warnings.append(f"{name}: {done.note}")
-            return Hive(done.data).root()
-        except FerryError as fault:
-            self._warnings.append(f"{name} cannot be read: {fault.message}")
-            return None
-
-    def _log(self, path: str) -> bytes | None:
-        return self._guarded(lambda: self._system.volume.read(path, _MAX_LOG), None)
-
-    def _control(self, system_hive: HiveKey | None) -> Any:
-        found = facts.control_set(system_hive) if system_hive else None
-        if system_hive and found is None:
-            self._warnings.append("SYSTEM: Select\\Current does not name a control set that is there")
+    def _control(self, system: HiveKey | None) -> Any:
+        found = facts.control_set(system) if system else None
+        if system and found is None:
+            self._notes.warn("SYSTEM: Select\\Current does not name a control set that is there")
         return found
 
-    def _identity(self, software_hive: HiveKey | None, control: Any) -> Identity:
-        kernel = self._guarded(self._kernel_arch, None)
-        for source, hive in ((software_hive, control), (None, control), (software_hive, None)):
+    def _identity(self, software: HiveKey | None, control: Any) -> Identity:
+        notes = self._notes
+        kernel = notes.guarded(lambda: files.kernel_arch(self._system), None)
+        explorer = notes.guarded(lambda: files.has_explorer(self._system), None)
+        security = load_hive(self._system, "SECURITY", notes, optional=True)
+        for root, keys in ((software, control), (None, control), (software, None)):
             try:
-                found, odd = facts.identity(source, hive, kernel)
-            except DamagedHive as fault:
-                self._warnings.append(f"a part of the identity cannot be read: {fault.message}")
+                found, odd = facts.identity(root, keys, kernel, security=security, explorer=explorer)
+            except FerryError as fault:
+                notes.warn(f"a part of the identity cannot be read: {fault.message}")
+                security = None
                 continue
-            self._warnings += odd
+            for one in odd:
+                notes.warn(one)
             return found
         return facts.identity(None, None, kernel)[0]
 
-    def _kernel_arch(self) -> str | None:
-        """Return the architecture in the kernel file's PE header."""
-        head = self._system.volume.head(self._system.path("ntoskrnl.exe"), 4096)
-        if head is None or len(head) < 64 or head[:2] != b"MZ":
-            return None
-        at = struct.unpack_from("<I", head, 60)[0]
-        if at + 6 > len(head) or head[at : at + 4] != b"PE\0\0":
-            return None
-        return _MACHINES.get(struct.unpack_from("<H", head, at + 4)[0])
+    def _iis(self, control: Any, who: Identity, found: dict[str, Any]) -> Iis | None:
+        services = found["services"]
+        installed = None if services is None else any(one.name.casefold() == "w3svc" for one in services)
+        certificates: dict[str, str] = self._notes.guarded(
+            lambda: facts.ssl_bindings(control) if control else {}, {}
+        )
+        return self._notes.read(
+            "iis",
+            "applicationHost.config",
+            lambda: files.iis(self._system, who.version, certificates, installed),
+            "there is no applicationHost.config",
+        )
 
-    def _section(self, name: str, key: Any, read: Callable[[Any], T | None], absent: str) -> T | None:
-        """Return a section; None, and its reason, where it or what holds it is not there or damaged."""
-        found: T | None = None
-        why = absent if key is not None else "the part of the registry that holds it cannot be read"
-        try:
-            found = read(key) if key is not None else None
-        except FerryError as fault:
-            why = fault.message
-        if found is None:
-            self._unknown.append((name, why))
-        return found
+    def _volumes_and_programs(
+        self, system: HiveKey | None, software: HiveKey | None, found: dict[str, Any]
+    ) -> dict[str, Any]:
+        notes = self._notes
+        drives = self._drives(system, software)
+        volumes = notes.read(
+            "volumes",
+            r"file systems; letters from MountedDevices",
+            lambda: storage.volumes(self._places, drives.letters, notes),
+            "there are none",
+        )
+        return {"volumes": volumes} | self._programs(drives, found)
 
-    def _network(self, control: Any) -> NetworkConfig | None:
-        hosts: tuple[str, ...] | None = None
-        try:
-            content = self._system.volume.read(self._system.path(r"drivers\etc\hosts"), _MAX_HOSTS)
-            hosts = facts.hosts_lines(content or b"")
-        except FerryError as fault:
-            self._unknown.append(("network.hosts", fault.message))
-        return facts.network(control, hosts)
+    def _drives(self, system: HiveKey | None, software: HiveKey | None) -> _Drives:
+        """The system volume's letter is in SystemRoot, too."""
+        letters: dict[int, str] = self._notes.guarded(
+            lambda: storage.drive_letters(system, self._places), {}, "drive letters"
+        )
+        index = self._places.index(self._system.place)
+        if index not in letters and software is not None:
+            key = self._notes.guarded(lambda: software.subkey(r"Microsoft\Windows NT\CurrentVersion"), None)
+            root = self._notes.guarded(lambda: text(key, "SystemRoot"), None) or ""
+            if root[1:2] == ":" and root[2:].casefold() == self._system.folder.casefold():
+                letters[index] = root[:2].upper()
+        return _Drives(letters, f"{letters.get(index, 'C:')}{self._system.folder}")
 
-    def _tasks(self) -> tuple[ScheduledTask, ...] | None:
-        path = self._system.path("Tasks")
-        found: list[ScheduledTask] = []
-        try:
-            if self._system.volume.find(path) is None:
-                self._unknown.append(("tasks", "there is no Tasks folder"))
-                return None
-            for name, content in self._system.volume.files_below(path, facts.MAX_TASK_SIZE):
-                if len(found) == _MAX_TASKS:
-                    self._warnings.append(f"only the first {_MAX_TASKS} tasks are listed")
-                    break
-                found += self._task(name, content)
-        except FerryError as fault:
-            self._unknown.append(("tasks", fault.message))
-            return None
-        return tuple(sorted(found, key=lambda task: (task.path.casefold(), task.path)))
-
-    def _task(self, name: str, content: bytes | None) -> list[ScheduledTask]:
-        try:
-            if content is None:
-                message = "it cannot be read, or is too large"
-                raise facts.BadTask(message)
-            return [facts.scheduled_task(name, content)]
-        except facts.BadTask as fault:
-            self._warnings.append(f"task {clean(name)}: {fault}")
-            return []
-
-    def _guarded(self, read: Callable[[], T], otherwise: T) -> T:
-        try:
-            return read()
-        except FerryError as fault:
-            self._warnings.append(fault.message)
-            return otherwise
+    def _programs(self, drives: _Drives, found: dict[str, Any]) -> dict[str, Any]:
+        notes = self._notes
+        given = [
+            (drives.letters.get(index, f"disk{place.disk.index + 1}-{place.number}:"), place.volume)
+            for index, place in enumerate(self._places)
+            if place.volume is not None
+        ]
+        walk = programs.walk_volumes(given, self._system.volume, self._system.folder)
+        lines = list(programs.command_lines(found["services"], found["tasks"], found["autostart"]))
+        volumes = {letter.upper(): volume for letter, volume in given}
+        programs.named_programs((line for _, line in lines), volumes, drives.windows, walk.programs)
+        tests = [*walk.tests, *programs.tests_in(lines)]
+        for name in ("programs", "build_tests"):
+            notes.sources.append((name, "all NTFS volumes, services, tasks, autostart"))
+            if walk.cut:
+                notes.missing(f"{name}.rest", f"not all was looked at: {walk.cut}")
+        return {
+            "programs": tuple(walk.programs[path] for path in sorted(walk.programs)),
+            "build_tests": tuple(sorted(tests, key=lambda one: (one.path.casefold(), one.line, one.path))),
+        }

@@ -1,6 +1,7 @@
 """Files of one NTFS volume by path, without regard to case, through libfsntfs. Links are never followed."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyfsntfs
@@ -9,9 +10,14 @@ from orchestrator.diagnostics import FerryError
 from orchestrator.guest.offline.blocks import Window
 
 _REPARSE_POINT = 0x400
+_BITMAP_ENTRY = 6
 _MAX_ENTRIES = 100_000
 # What libfsntfs raises on damage: OSError mostly, the others where a size or a name makes no sense.
 _FAULTS = (OSError, ValueError, OverflowError, UnicodeError)
+
+
+Read = Callable[[int, int], bytes]
+"""Returns up to `length` bytes of a file at `offset`; fewer at its end."""
 
 
 class DamagedVolume(FerryError):
@@ -48,14 +54,60 @@ class Volume:
             return None
         return self._content(entry, path, limit)
 
-    def head(self, path: str, length: int) -> bytes | None:
-        """Return the first `length` bytes of a file."""
+    def reader(self, path: str) -> Read | None:
+        """Return a function that reads parts of a file; None if the file is not there."""
         entry = self.find(path)
+        return None if entry is None or _is_folder(entry) else _reader(entry, path)
+
+    def bitmap(self) -> Read:
+        """Return a function that reads the bitmap of clusters in use."""
         try:
-            return bytes(entry.read_buffer_at_offset(length, 0)) if entry and not _is_folder(entry) else None
+            return _reader(self._volume.get_file_entry(_BITMAP_ENTRY), "$Bitmap")
         except _FAULTS as fault:
-            message = f"{path} cannot be read"
+            message = "its bitmap of clusters cannot be read"
             raise DamagedVolume(message) from fault
+
+    def label(self) -> str:
+        """Return the volume's name, "" for none."""
+        try:
+            return str(self._volume.get_name() or "")
+        except _FAULTS as fault:
+            message = "its label cannot be read"
+            raise DamagedVolume(message) from fault
+
+    def files(self, path: str) -> Iterator[str]:
+        """Yield the names of the files right below `path`."""
+        entry = self.find(path)
+        for name, child in self._children(entry) if entry else ():
+            if not _is_folder(child) and not _is_link(child):
+                yield name
+
+    def walk(self, path: str, most: int, skip: Callable[[str], bool]) -> Iterator[tuple[str, int, Read]]:
+        """Yield (path, size in bytes, read) of the files below `path`, those near the top first.
+
+        At most `most` entries are looked at; folders for which `skip` says so, links and damaged ones are
+        passed over.
+        """
+        start = self.find(path) if path.strip("\\") else self._root
+        folders = deque([(path.rstrip("\\"), start)] if start is not None else [])
+        while folders and most > 0:
+            above, folder = folders.popleft()
+            for name, child in self._some_children(folder, most):
+                most -= 1
+                below = f"{above}\\{name}"
+                if _is_link(child):
+                    continue
+                if not _is_folder(child):
+                    yield below, _size(child), _reader(child, below)
+                elif not skip(below):
+                    folders.append((below, child))
+
+    def _some_children(self, folder: Any, most: int) -> list[tuple[str, Any]]:
+        try:
+            found = [pair for pair, _ in zip(self._children(folder), range(most), strict=False)]
+        except DamagedVolume:
+            return []
+        return sorted(found, key=lambda pair: (pair[0].casefold(), pair[0]))
 
     def folders(self, path: str) -> Iterator[str]:
         """Yield the names of the folders right below `path`."""
@@ -108,6 +160,25 @@ class Volume:
             message = f"{path} has {size} bytes: more than {limit}, or more than could be read"
             raise DamagedVolume(message)
         return data
+
+
+def _size(entry: Any) -> int:
+    """Return a file's size; 0 where it makes no sense."""
+    try:
+        return int(entry.get_size())
+    except _FAULTS:
+        return 0
+
+
+def _reader(entry: Any, path: str) -> Read:
+    def read(offset: int, length: int) -> bytes:
+        try:
+            return bytes(entry.read_buffer_at_offset(length, offset)) if length else b""
+        except _FAULTS as fault:
+            message = f"{path} cannot be read"
+            raise DamagedVolume(message) from fault
+
+    return read
 
 
 def _is_folder(entry: Any) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.contract.provider import Extent
-from orchestrator.guest.registry import REG_DWORD, REG_MULTI_SZ, REG_SZ, RegistryValue
+from orchestrator.guest.registry import REG_BINARY, REG_DWORD, REG_MULTI_SZ, REG_SZ, RegistryValue
 
 ROOT = Path(__file__).parents[3]
 LAB = ROOT / "examples" / "kvm-lab"
@@ -20,14 +20,16 @@ from lab import hive, images, programs, regfile  # noqa: E402
 
 FILETIME = 134_000_000_000_000_000
 MIB = 1024 * 1024
-Plain = int | str | list[str]
+Plain = int | str | bytes | list[str]
 Values = dict[str, Plain]
-"""Values of one key: an int is a REG_DWORD, a text a REG_SZ, a list a REG_MULTI_SZ."""
+"""Values of one key: an int is a REG_DWORD, a text a REG_SZ, bytes a REG_BINARY, a list a REG_MULTI_SZ."""
 
 
 def stored(value: Plain) -> RegistryValue:
     if isinstance(value, int):
         return RegistryValue(REG_DWORD, value.to_bytes(4, "little"))
+    if isinstance(value, bytes):
+        return RegistryValue(REG_BINARY, value)
     if isinstance(value, list):
         return RegistryValue(REG_MULTI_SZ, "".join(f"{text}\0" for text in [*value, ""]).encode("utf-16-le"))
     return RegistryValue(REG_SZ, f"{value}\0".encode("utf-16-le"))
