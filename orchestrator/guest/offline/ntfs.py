@@ -186,4 +186,6 @@ def _is_folder(entry: Any) -> bool:
 
 
 def _is_link(entry: Any) -> bool:
-    return bool(entry.file_attribute_flags & _REPARSE_POINT)
+    flags = entry.file_attribute_flags
+    # None: the record that says so is gone. What it is then, nobody knows: not followed either.
+    return flags is None or bool(flags & _REPARSE_POINT)
