@@ -11,14 +11,21 @@ from orchestrator.model.machine import Machine, PowerState
 from orchestrator.model.network import Finding, IsolationMode, IsolationSpec
 from orchestrator.model.plan import Disposition
 from orchestrator.model.target import TargetSpec
+from orchestrator.parity.assessment.result import Assessment
 from orchestrator.report import wording
+from orchestrator.report.assessment import assessment_view
 from orchestrator.report.model import CheckView, HostView, IsolationView, Pairs, StepView
 from orchestrator.report.parity import parity_view, waiver_pairs
 from orchestrator.report.records import HostRecords
 
 
 def host_view(
-    change_set: ChangeSet, host: HostChange, record: HostRecord | None, records: HostRecords, now: datetime
+    change_set: ChangeSet,
+    host: HostChange,
+    record: HostRecord | None,
+    records: HostRecords,
+    assessment: Assessment | None,
+    now: datetime,
 ) -> HostView:
     """Return one host; `record` None is before the run."""
     parity = host.plan.parity
@@ -37,6 +44,8 @@ def host_view(
         checks=tuple(check_view(f) for f in host.checks),
         isolation=_isolation(records),
         parity=parity_view(records.parity.result, records.parity.at) if records.parity else None,
+        assessment=assessment_view(assessment, _seen(records, now)) if assessment else None,
+        not_assessed="" if assessment or undo else wording.NOT_ASSESSED,
         waivers=tuple(waiver_pairs(w) for w in parity.waivers) if parity and not undo else (),
     )
 
@@ -100,6 +109,12 @@ def _impact(host: HostChange, *, undo: bool) -> str:
 def _item(host: HostChange, records: HostRecords, now: datetime) -> Pairs:
     """The configuration item: Windows first, then the machine."""
     return (*_windows(host, records, now), *_machine(host.source))
+
+
+def _seen(records: HostRecords, now: datetime) -> str:
+    """Say when and in which run the facts were collected that an assessment rests on."""
+    known = records.known
+    return f"{wording.minute(known.at)}, {wording.age(known.at, now)}, in run {known.run}" if known else ""
 
 
 def _windows(host: HostChange, records: HostRecords, now: datetime) -> Pairs:

@@ -99,6 +99,36 @@ class ParityView(Value):
     waiver_notes: Pairs
 
 
+class FindingView(Value):
+    """One finding of the assessment. `waiver` is "" unless it holds."""
+
+    item: str
+    badge: Badge
+    title: str
+    grounds: Pairs
+    """Fact and value, with the source in brackets."""
+    advice: str
+    waiver: str
+
+
+class AssessmentView(Value):
+    """What decides the old host's way."""
+
+    badge: Badge
+    meaning: str
+    basis: str
+    """The day, and when its facts were seen."""
+    support: str
+    stages: Pairs
+    open_findings: tuple[FindingView, ...]
+    hints: tuple[FindingView, ...]
+    """Only for information."""
+    waived_findings: tuple[FindingView, ...]
+    waiver_notes: Pairs
+    unseen: tuple[str, ...]
+    """Hosts of the plan of which nobody has facts."""
+
+
 class EvidenceView(Value):
     """One piece of evidence; whoever wants to check it recomputes its hash."""
 
@@ -126,6 +156,10 @@ class HostView(Value):
     checks: tuple[CheckView, ...]
     isolation: IsolationView | None
     parity: ParityView | None
+    assessment: AssessmentView | None
+    """None: its facts are not known, or it is a way back."""
+    not_assessed: str
+    """Why there is no assessment, "" where there is one or none belongs."""
     waivers: tuple[Pairs, ...]
     """As planned, before anything was compared."""
 

@@ -8,6 +8,7 @@ from orchestrator.changeset.undo import reexposes
 from orchestrator.history import HostRecord, HostStatus, RunRecord
 from orchestrator.lifecycle import is_server_2008_sp2
 from orchestrator.model.facts import Identity, ProductType
+from orchestrator.parity.assessment.result import Assessment
 from orchestrator.parity.result import Verdict
 from orchestrator.report import wording
 from orchestrator.report.model import Notice, Tone
@@ -18,7 +19,11 @@ SIMULATED = "simulated"
 
 
 def notices(
-    change_set: ChangeSet, run: RunRecord | None, records: Mapping[str, HostRecords], now: datetime
+    change_set: ChangeSet,
+    run: RunRecord | None,
+    records: Mapping[str, HostRecords],
+    assessed: Mapping[str, Assessment],
+    now: datetime,
 ) -> tuple[Notice, ...]:
     """Return every notice, worst first, the change's own before those of its hosts."""
     found = [*_of_change(change_set), *_of_endpoints(change_set)]
@@ -26,6 +31,8 @@ def notices(
     for host in change_set.hosts:
         own = records[host.plan.name]
         found += _before(host, own, now) if run is None else _after(host, ran.get(host.plan.name), own)
+        if host.plan.name in assessed:
+            found += _of_assessment(assessed[host.plan.name], before=run is None)
         found += [Notice(tone=Tone.BAD, host=host.plan.name, text=problem) for problem in own.problems]
     return tuple(sorted(found, key=lambda notice: _ORDER.index(notice.tone)))
 
@@ -117,6 +124,18 @@ def _wrong(identity: Identity, host: HostChange) -> Iterator[str]:
         yield f"The plan expects build {expect.build}, found is {identity.build or wording.UNKNOWN}."
     if expect.arch is not None and identity.arch != expect.arch:
         yield f"The plan expects architecture {expect.arch}, found is {identity.arch or wording.UNKNOWN}."
+
+
+def _of_assessment(assessment: Assessment, *, before: bool) -> Iterator[Notice]:
+    """Before a run, what has to be decided and who is cut off; after it, what was left undecided."""
+    for finding in assessment.blockers:
+        tone = Tone.BAD if before else Tone.WARN
+        text = f"{wording.sentence(finding.title)} ({finding.item})"
+        yield Notice(tone=tone, host=assessment.host, text=text)
+    who = tuple(dict.fromkeys(d.who for d in assessment.dependencies))
+    if who and before:
+        text = f"Cut off from it by isolation: {wording.listed(who)}. See its assessment."
+        yield Notice(tone=Tone.WARN, host=assessment.host, text=text)
 
 
 _BAD_ENDS = {

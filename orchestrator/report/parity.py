@@ -43,10 +43,11 @@ def _item(result: ItemResult) -> ItemView:
         new=result.new or "not there",
         why=result.why,
         advice=result.advice,
-        waiver=_waiver(result.waiver) if result.waiver else "",
+        waiver=waiver_text(result.waiver) if result.waiver else "",
     )
 
 
-def _waiver(waiver: Waiver) -> str:
+def waiver_text(waiver: Waiver) -> str:
+    """Return a waiver in one line."""
     reason = wording.one_line(waiver.reason)
     return f"{reason} (owner {waiver.owner}, until {waiver.expires.isoformat()})"

@@ -3,7 +3,9 @@
 from orchestrator.report import wording
 from orchestrator.report.layout import WIDTH, bullets, heading, pairs, paragraph, table
 from orchestrator.report.model import (
+    AssessmentView,
     Badge,
+    FindingView,
     HostView,
     ItemView,
     Notice,
@@ -104,6 +106,7 @@ def _host(host: HostView) -> list[str]:
     lines += [*heading("What it is", "-"), *pairs(host.item)]
     if host.target:
         lines += [*heading("Replacement", "-"), *pairs(host.target)]
+    lines += _assessment(host)
     lines += [*_isolation(host), *(_parity(host.parity) if host.parity else [])]
     lines += [*heading("Steps", "-"), *(line for step in host.steps for line in _step(step))]
     if host.checks:
@@ -113,6 +116,43 @@ def _host(host: HostView) -> list[str]:
         waivers = [tuple(value for _, value in waiver) for waiver in host.waivers]
         lines += [*heading("Planned waivers", "-"), *table(("Item", "Reason", "Owner", "Until"), waivers)]
     return lines
+
+
+def _assessment(host: HostView) -> list[str]:
+    found = host.assessment
+    if found is None:
+        return [*heading("Assessment", "-"), *paragraph(host.not_assessed)] if host.not_assessed else []
+    return [*heading(f"Assessment  [{found.badge.text.upper()}]", "-"), *render_assessment(found)]
+
+
+def render_assessment(found: AssessmentView) -> list[str]:
+    """Return an assessment without its heading, as lines."""
+    lines = [
+        *paragraph(found.meaning),
+        *paragraph(f"{found.basis} Support: {found.support}."),
+        *pairs(found.stages, 2),
+    ]
+    for title, findings in (
+        ("To do or decide", found.open_findings),
+        ("For information", found.hints),
+        ("Accepted", found.waived_findings),
+    ):
+        if findings:
+            lines += ["", f"{title}:", *(line for finding in findings for line in _finding(finding))]
+    if found.waiver_notes:
+        notes = bullets([f"{item}: {text}" for item, text in found.waiver_notes])
+        lines += ["", "Waivers without effect:", *notes]
+    return lines
+
+
+def _finding(finding: FindingView) -> list[str]:
+    lines = paragraph(f"{finding.title} [{finding.badge.text}]", 2, "* ")
+    if finding.waiver:
+        lines += paragraph(f"accepted: {finding.waiver}", 2)
+    lines += pairs(finding.grounds, 4)
+    if not finding.waiver:
+        lines += paragraph(f"to do: {finding.advice}", 2)
+    return [*lines, *paragraph(finding.item, 2)]
 
 
 def _step(step: StepView) -> list[str]:

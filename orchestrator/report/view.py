@@ -9,6 +9,7 @@ from datetime import datetime
 from orchestrator.changeset.changes import ChangeSet, Kind, ObservedEndpoint
 from orchestrator.history import Approval, Evidence, HostStatus, RunRecord, RunStatus
 from orchestrator.report import prose, wording
+from orchestrator.report.assessment import assessments
 from orchestrator.report.hosts import host_view
 from orchestrator.report.model import (
     ApprovalView,
@@ -36,22 +37,27 @@ def build_view(
     evidence: Sequence[Evidence] = (),
     approvals: Sequence[Approval] = (),
     heads: Mapping[str, str] | None = None,
+    earlier: Sequence[Evidence] = (),
 ) -> ReportView:
     """Return the view of a change set (before) or of a run of it (after).
 
     `digest` is the change set's; approvals of another digest are left out. `evidence` is the run's, of all
-    hosts; `heads` the hash of the last journal entry by host. `now` is aware and stands in the report as its
+    hosts; `heads` the hash of the last journal entry by host; `earlier` evidence of other runs, for what is
+    known of a host that this run has not seen yet. `now` is aware and stands in the report as its
     time.
     """
     by_host: dict[str, list[Evidence]] = {h.plan.name: [] for h in change_set.hosts}
     for piece in evidence:
         by_host.setdefault(piece.host, []).append(piece)
-    records = {h.plan.name: host_records(by_host[h.plan.name]) for h in change_set.hosts}
+    names = [h.plan.name for h in change_set.hosts]
+    records = {n: host_records(by_host[n], [e for e in earlier if e.host == n]) for n in names}
+    assessed = assessments(change_set, records, now)
     ran = {r.host: r for r in run.hosts} if run else {}
     hosts = tuple(
-        host_view(change_set, h, ran.get(h.plan.name), records[h.plan.name], now) for h in change_set.hosts
+        host_view(change_set, h, ran.get(n), records[n], assessed.get(n), now)
+        for n, h in zip(names, change_set.hosts, strict=True)
     )
-    found = notices(change_set, run, records, now)
+    found = notices(change_set, run, records, assessed, now)
     given = tuple(a for a in approvals if a.digest == digest)
     return ReportView(
         title=_title(change_set, run),

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from orchestrator.history import HostStatus, RunStatus, StepStatus
 from orchestrator.model.facts import Identity, ProductType
 from orchestrator.model.plan import Window
+from orchestrator.parity.assessment.result import HostFinding
 from orchestrator.parity.result import Severity, State, Verdict
 from orchestrator.report.model import Badge, Tone
 
@@ -46,6 +47,20 @@ VERDICT_MEANING = {
     Verdict.FAIL: "The old server does things that the replacement does not do yet. They are listed.",
     Verdict.CANNOT_TELL: "Something that counts could not be seen, so nobody can say what is missing.",
 }
+ASSESSMENT_BADGES = {
+    Verdict.PASS: Badge(tone=Tone.GOOD, text="nothing in the way"),
+    Verdict.PASS_WITH_WAIVERS: Badge(tone=Tone.WARN, text="findings accepted"),
+    Verdict.FAIL: Badge(tone=Tone.BAD, text="decision needed"),
+    Verdict.CANNOT_TELL: Badge(tone=Tone.WARN, text="cannot tell"),
+}
+ASSESSMENT_MEANING = {
+    Verdict.PASS: "Nothing was found that stands in the way; what there is to do is listed.",
+    Verdict.PASS_WITH_WAIVERS: "What was found was accepted by somebody, at least in part, until a date.",
+    Verdict.FAIL: "Something was found that has to be settled, or accepted by a waiver, before it goes on.",
+    Verdict.CANNOT_TELL: "Something that would decide could not be seen, so that nobody can say.",
+}
+NOT_ASSESSED = "Not assessed: nobody has seen its facts yet."
+_SEVERITY_TONES = {Severity.BLOCKER: Tone.BAD, Severity.WARNING: Tone.WARN, Severity.INFO: Tone.NEUTRAL}
 _STATE_TONES = {
     State.MISSING: Tone.BAD,
     State.CHANGED: Tone.WARN,
@@ -70,6 +85,16 @@ def state_badge(state: State, severity: Severity) -> Badge:
     elif severity is Severity.WARNING and tone is Tone.BAD:
         tone = Tone.WARN
     return Badge(tone=tone, text=state.value)
+
+
+def finding_badge(finding: HostFinding) -> Badge:
+    """Return how serious a finding is; the unknown and the accepted say so instead."""
+    if finding.waived:
+        return Badge(tone=Tone.NEUTRAL, text=f"accepted {finding.severity.value}")
+    if finding.cannot_tell:
+        tone = Tone.NEUTRAL if finding.severity is Severity.INFO else Tone.WARN
+        return Badge(tone=tone, text="cannot tell")
+    return Badge(tone=_SEVERITY_TONES[finding.severity], text=finding.severity.value)
 
 
 def moment(at: datetime | None) -> str:

@@ -24,7 +24,15 @@ from orchestrator.history import (
     StepStatus,
 )
 from orchestrator.model.base import Value
-from orchestrator.model.facts import ServerFacts, StartMode
+from orchestrator.model.facts import (
+    AutoStart,
+    BuildTest,
+    OdbcSource,
+    Program,
+    ProgramKind,
+    ServerFacts,
+    StartMode,
+)
 from orchestrator.model.machine import Firmware, PowerState
 from orchestrator.model.network import (
     Finding,
@@ -50,7 +58,24 @@ RUN = "r20261205-210410-4f2a"
 def before() -> ReportView:
     """What the board gets: one of two approvals given, one check failed."""
     change_set, digest = change()
-    return build_view(change_set, digest, now=b.NOW + timedelta(hours=3), approvals=approvals(digest)[:1])
+    return build_view(
+        change_set,
+        digest,
+        now=b.NOW + timedelta(hours=3),
+        approvals=approvals(digest)[:1],
+        earlier=earlier(),
+    )
+
+
+def earlier() -> tuple[Evidence, ...]:
+    """What an earlier run found: FILE01 and APP02, which needs it; KIOSK03 was not in it."""
+    seen = {"FILE01": _file_facts(), "APP02": _web_facts()}
+    return tuple(
+        evidence(name, "facts-source", facts, 0).model_copy(
+            update={"run": "r20261120-080000-77aa", "at": b.NOW - timedelta(days=4)}
+        )
+        for name, facts in seen.items()
+    )
 
 
 def success() -> ReportView:
@@ -91,6 +116,7 @@ def file_server() -> HostChange:
     waivers = (
         b.a_waiver("service:Browser", reason="Computer Browser is gone in 2025"),
         b.a_waiver("share:Archive", reason="moved to the archive server", owner="file-team"),
+        b.a_waiver("finding:unsupported", reason="that is why it is contained", owner="it-security"),
         b.a_waiver("service:OldScanner", reason="scanner was scrapped", expires=date(2026, 12, 31)),
     )
     plan = b.a_host_plan(
@@ -303,6 +329,11 @@ def _file_facts() -> ServerFacts:
         identity=b.an_identity(hostname="FILE01"),
         services=tuple(b.a_service(name) for name in services),
         shares=(b.a_share(), b.a_share("Archive"), b.a_share("C$")),
+        programs=(Program(path=r"D:\scale\SCALE.EXE", kind=ProgramKind.DOS),),
+        autostart=(AutoStart(where="Run", name="scale", command=r"D:\scale\SCALE.EXE /q"),),
+        build_tests=(BuildTest(path=r"D:\jobs\export.cmd", line=12, text='if not "%BUILD%"=="6002" exit'),),
+        odbc=(OdbcSource(name="erp", driver="SQL Server", server="SQL01", database="erp", view=32),),
+        sources=(("autostart", r"SOFTWARE\...\Run"), ("programs", "files")),
         warnings=("SYSTEM was dirty, 12 log entries replayed",),
     )
 
@@ -338,7 +369,8 @@ def _web_facts() -> ServerFacts:
             batch,
         ),
         shares=(),
-        tasks=(b.a_task(r"\Contoso\Nightly invoice", commands=(r"D:\batch\invoice.cmd /all",)),),
+        tasks=(b.a_task(r"\Contoso\Nightly invoice", commands=(r"D:\batch\invoice.cmd \\FILE01\Projects",)),),
+        network=b.a_network_config("APP02", hosts=()),
     )
 
 

@@ -18,7 +18,7 @@ def _without_successor(subject: Subject) -> Iterator[HostFinding]:
             continue
         grounds = _grounds(subject, rule)
         if grounds:
-            source = Ground(fact="rule", value=rule.why, source=rules().sources[rule.source])
+            source = Ground(fact="rule", value=f"role {rule.id}", source=rules().sources[rule.source])
             yield HostFinding(
                 id="role",
                 detail=rule.id,
