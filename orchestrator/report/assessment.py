@@ -7,6 +7,7 @@ from orchestrator.changeset.changes import ChangeSet, HostChange, Kind
 from orchestrator.lifecycle import Grade, Stage, When
 from orchestrator.model.plan import Disposition
 from orchestrator.parity.assessment.assess import assess
+from orchestrator.parity.assessment.dependencies import Fleet
 from orchestrator.parity.assessment.result import Assessment, Ground, HostFinding
 from orchestrator.parity.assessment.subject import Circumstances
 from orchestrator.parity.result import Severity
@@ -27,13 +28,14 @@ def assessments(
     if change_set.kind is Kind.UNDO:
         return {}
     known = {name: own.known.facts if own.known else None for name, own in records.items()}
+    fleet = Fleet(known)
     found = {}
     for host in change_set.hosts:
         name = host.plan.name
         facts = known.get(name)
         if facts is not None:
             waivers = host.plan.parity.waivers if host.plan.parity else ()
-            found[name] = assess(name, facts, circumstances(change_set, host, now), waivers, known)
+            found[name] = assess(name, facts, circumstances(change_set, host, now), waivers, fleet)
     return found
 
 

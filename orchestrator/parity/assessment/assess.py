@@ -1,6 +1,6 @@
 """The assessment as a whole: every check run, dependencies matched, waivers laid over, a verdict."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from orchestrator.lifecycle import status_on
@@ -9,7 +9,7 @@ from orchestrator.model.plan import Waiver
 from orchestrator.parity import compare
 from orchestrator.parity.assessment import platform, programs, protocols, roles, upkeep
 from orchestrator.parity.assessment.checks import Check, run_checks
-from orchestrator.parity.assessment.dependencies import dependencies
+from orchestrator.parity.assessment.dependencies import Fleet
 from orchestrator.parity.assessment.result import Assessment, Dependency, Ground, HostFinding
 from orchestrator.parity.assessment.subject import Circumstances, Subject
 from orchestrator.parity.names import windows_key
@@ -32,18 +32,17 @@ def assess(
     facts: ServerFacts,
     circumstances: Circumstances,
     waivers: Iterable[Waiver] = (),
-    others: Mapping[str, ServerFacts | None] | None = None,
+    fleet: Fleet | None = None,
 ) -> Assessment:
     """Assess one host on the day that `circumstances` gives.
 
     `waivers` are the plan's for this host: those for items "finding:..." count here, the rest is left alone.
-    `others` are the plan's other hosts by name, None where nobody has their facts.
+    `fleet` holds the plan's hosts; without it nothing is known of who needs this one.
     """
-    rest = {host: known for host, known in (others or {}).items() if host != name}
     support = status_on(facts.identity, circumstances.on, circumstances.azure)
     subject = Subject(name, facts, circumstances, support)
-    found = dependencies(name, {**rest, name: facts})
-    unseen = tuple(sorted(host for host, known in rest.items() if known is None))
+    found = fleet.needing(name) if fleet is not None else ()
+    unseen = fleet.unseen(name) if fleet is not None else ()
     findings = [*run_checks(CHECKS, subject), *_needed_by(found), *_unseen(unseen)]
     own = tuple(waiver for waiver in waivers if is_finding(waiver.item))
     results, notes = apply_waivers(_as_items(findings), (), own, circumstances.on, _NO_FINDING)

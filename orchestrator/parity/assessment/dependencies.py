@@ -1,124 +1,120 @@
-"""Who else needs a host, and would be cut off with it: the others' facts against its names and services."""
+"""Who else needs a host, and would be cut off with it: the others' facts against its names and services.
 
-from collections.abc import Iterable, Iterator, Mapping
+All places of all hosts are read once and kept by the names in them, so that a plan of a thousand hosts is not
+a million comparisons.
+"""
+
+from collections.abc import Iterator, Mapping
 
 from orchestrator.model.facts import ProductType, ServerFacts
 from orchestrator.parity.assessment.references import (
-    Endpoint,
     Reference,
-    endpoint_of,
-    host_lines,
-    odbc_servers,
-    texts,
+    aliases,
+    keys_of,
+    name_key,
+    references,
+    shares_in,
 )
 from orchestrator.parity.assessment.result import Dependency, Ground
 from orchestrator.parity.assessment.subject import switched_on
 from orchestrator.parity.names import windows_key
 
 
-def dependencies(on: str, facts: Mapping[str, ServerFacts | None]) -> tuple[Dependency, ...]:
-    """Return what the other hosts need of `on`, by their facts.
+class Fleet:
+    """The hosts of a plan by their names there, with what is known of each; None: not known."""
 
-    `facts` is by the hosts' names in the plan; None: not known. Where the facts of `on` itself are not known,
-    its name in the plan is all that is looked for.
-    """
-    own = facts.get(on)
-    found: list[Dependency] = []
-    for who in sorted(facts):
-        theirs = facts[who]
-        if who == on or theirs is None:
-            continue
-        found += [
-            Dependency(on=on, who=who, what=reference.what, ground=_ground(theirs, reference))
-            for reference in _needs(on, own, theirs)
-        ]
-    return tuple(dict.fromkeys(found))
+    def __init__(self, facts: Mapping[str, ServerFacts | None]) -> None:
+        """Read every place that names a machine."""
+        self._facts = {name: facts[name] for name in sorted(facts)}
+        self._keys = {name: keys_of(name, known) for name, known in self._facts.items()}
+        self._places: dict[str, list[tuple[str, Reference]]] = {}
+        for who, known in self._facts.items():
+            if known is not None:
+                self._read(who, known)
 
+    def unseen(self, on: str) -> tuple[str, ...]:
+        """Return the other hosts whose facts nobody has."""
+        return tuple(name for name, known in self._facts.items() if known is None and name != on)
 
-def _ground(facts: ServerFacts, reference: Reference) -> Ground:
-    section = reference.fact.partition(".")[0]
-    return Ground(fact=reference.fact, value=reference.text, source=dict(facts.sources).get(section, ""))
-
-
-def _needs(on: str, own: ServerFacts | None, theirs: ServerFacts) -> Iterator[Reference]:
-    known = endpoint_of(on, own)
-    target = endpoint_of(on, own, _aliases(known, theirs))
-    target = _without(target, endpoint_of("", theirs))
-    yield from _hosts_file(target, theirs)
-    yield from (r for r in odbc_servers(theirs) if target.is_called(r.text))
-    for reference in texts(theirs):
-        if target.is_named_in(reference.text):
-            share = _share(own, target.shares_in(reference.text))
-            yield reference.model_copy(update={"what": reference.what + share})
-    yield from _network(target, own, theirs)
-    if own is not None:
-        yield from _membership(own, theirs)
-
-
-def _share(own: ServerFacts | None, names: tuple[str, ...]) -> str:
-    """Say in words which share is meant, and whether this host has it."""
-    if not names:
-        return ""
-    if own is None or own.shares is None:
-        return f", share {names[-1]}"
-    there = {windows_key(share.name): share.name for share in own.shares}
-    had = next((there[windows_key(name)] for name in names if windows_key(name) in there), "")
-    return f", share {had}" if had else f", share {names[-1]} that it does not have"
-
-
-def _aliases(target: Endpoint, theirs: ServerFacts) -> Iterator[str]:
-    """Return the names that the other host's own hosts file gives to this one."""
-    return (name for address, names in host_lines(theirs) if address in target.addresses for name in names)
-
-
-def _without(target: Endpoint, self_: Endpoint) -> Endpoint:
-    """Leave out what the other host takes for itself: a copy that kept its name or address names itself."""
-    return Endpoint(
-        names=tuple(n for n in target.names if n not in self_.names),
-        addresses=tuple(a for a in target.addresses if a not in self_.addresses),
-    )
-
-
-def _hosts_file(target: Endpoint, theirs: ServerFacts) -> Iterator[Reference]:
-    for address, names in host_lines(theirs):
-        if address in target.addresses or any(target.is_called(name) for name in names):
-            line = " ".join((address, *names))
-            yield Reference(fact="network.hosts", text=line, what="has it in its hosts file")
-
-
-def _network(target: Endpoint, own: ServerFacts | None, theirs: ServerFacts) -> Iterator[Reference]:
-    network = theirs.network
-    if network is None:
-        return
-    for card in network.interfaces:
-        yield from _listed(target, f"network.{card.id}.dns", card.dns, "asks it for DNS names")
-        yield from _listed(
-            target, f"network.{card.id}.gateway", card.gateways, "routes everything through it"
+    def needing(self, on: str) -> tuple[Dependency, ...]:
+        """Return what the other hosts need of `on`, by host and then in the order of their facts."""
+        own = self._facts.get(on)
+        keys = self._keys.get(on) or keys_of(on, own)
+        named = (
+            (who, reference)
+            for key in sorted(keys)
+            for who, reference in self._places.get(key, ())
+            if who != on and key not in self._keys[who]
         )
-        if card.dhcp and own is not None and _serves_dhcp(own):
-            yield Reference(
-                fact=f"network.{card.id}.dhcp", text="by DHCP", what="may get its address from it by DHCP"
-            )
-    for route in network.routes or ():
-        what = f"routes {route.destination} through it"
-        yield from _listed(target, "network.routes", (route.gateway,), what)
+        found: dict[str, list[Reference]] = {}
+        for who, reference in (*named, *self._served(on, own)):
+            found.setdefault(who, []).append(_with_share(reference, keys, own))
+        return tuple(
+            self._dependency(on, who, reference)
+            for who in sorted(found)
+            for reference in sorted(set(found[who]), key=lambda r: (r.fact, r.text, r.what))
+        )
+
+    def _read(self, who: str, facts: ServerFacts) -> None:
+        known = aliases(facts)
+        for reference in references(facts):
+            # A name that the host's own hosts file gives to an address stands for that address.
+            keys = {*reference.keys, *(known[key] for key in reference.keys if key in known)}
+            for key in keys:
+                self._places.setdefault(key, []).append((who, reference))
+
+    def _served(self, on: str, own: ServerFacts | None) -> Iterator[tuple[str, Reference]]:
+        """What is needed without a name of it anywhere: DHCP, and the domain."""
+        if own is None:
+            return
+        dhcp = bool(switched_on(own, ("DHCPServer",)))
+        controller = own.identity.product_type is ProductType.DOMAIN_CONTROLLER
+        for who, theirs in self._facts.items():
+            if who == on or theirs is None:
+                continue
+            if dhcp:
+                yield from ((who, reference) for reference in _by_dhcp(theirs))
+            if controller:
+                yield from ((who, reference) for reference in _membership(own, theirs))
+
+    def _dependency(self, on: str, who: str, reference: Reference) -> Dependency:
+        facts = self._facts[who]
+        section = reference.fact.partition(".")[0]
+        source = dict(facts.sources).get(section, "") if facts is not None else ""
+        ground = Ground(fact=reference.fact, value=reference.text, source=source)
+        return Dependency(on=on, who=who, what=reference.what, ground=ground)
 
 
-def _listed(target: Endpoint, fact: str, values: Iterable[str], what: str) -> Iterator[Reference]:
-    return (Reference(fact=fact, text=value, what=what) for value in values if value in target.addresses)
+def dependencies(on: str, facts: Mapping[str, ServerFacts | None]) -> tuple[Dependency, ...]:
+    """Return what the other hosts need of `on`, by their facts; `facts` as for `Fleet`."""
+    return Fleet(facts).needing(on)
 
 
-def _serves_dhcp(own: ServerFacts) -> bool:
-    return switched_on(own, ("DHCPServer",)) != ()
+def _with_share(reference: Reference, keys: frozenset[str], own: ServerFacts | None) -> Reference:
+    """Say in words which share is meant, and whether this host has it."""
+    names = shares_in(reference.text, keys)
+    if not names or reference.fact.startswith("odbc."):
+        return reference
+    words = f", share {names[-1]}"
+    if own is not None and own.shares is not None:
+        there = {windows_key(share.name): share.name for share in own.shares}
+        had = next((there[windows_key(name)] for name in names if windows_key(name) in there), "")
+        words = f", share {had}" if had else f"{words} that it does not have"
+    return reference.model_copy(update={"what": reference.what + words})
+
+
+def _by_dhcp(theirs: ServerFacts) -> Iterator[Reference]:
+    for card in theirs.network.interfaces if theirs.network is not None else ():
+        if card.dhcp:
+            what = "may get its address from it by DHCP"
+            yield Reference(fact=f"network.{card.id}.dhcp", text="by DHCP", what=what, keys=())
 
 
 def _membership(own: ServerFacts, theirs: ServerFacts) -> Iterator[Reference]:
-    if own.identity.product_type is not ProductType.DOMAIN_CONTROLLER:
-        return
     served, joined = _domain(own), _domain(theirs)
-    if served and windows_key(served) == windows_key(joined):
+    if served and name_key(served) == name_key(joined):
         what = "is a member of the domain that it serves"
-        yield Reference(fact="identity.membership", text=joined, what=what)
+        yield Reference(fact="identity.membership", text=joined, what=what, keys=())
 
 
 def _domain(facts: ServerFacts) -> str:

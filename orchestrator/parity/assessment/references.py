@@ -1,11 +1,10 @@
-"""Where the facts of one host name other hosts. Pure text matching on facts, nothing is resolved.
+"""Where the facts of one host name other machines. Pure text matching on facts, nothing is resolved.
 
-A name counts only where it stands as a name of a machine, not as a part of a path or a longer name.
+A name counts only where it stands as a name of a machine, not as a part of a path or of a longer name.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 
 from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
@@ -13,111 +12,136 @@ from orchestrator.parity.names import windows_key
 
 _ODBC_PREFIX = re.compile(r"^(?:tcp|np|lpc|admin):", re.IGNORECASE)
 _OWN = frozenset({"LOCALHOST", "(LOCAL)", "."})
-_EVERYWHERE = ("127.", "169.254.", "0.")
+_EVERYWHERE = ("127.", "169.254.", "0.", "::1", "fe80:")
 """Addresses that many hosts have: they tell nothing."""
-_NAME_BEFORE = r"(?:(?<![\w.\\/-])|(?<![\w.\\:-])\\\\|//)"
-"""A name begins a word, or follows the two strokes of a UNC path or a URL; never one stroke or a drive."""
+_NAME = re.compile(
+    r"(?:(?<![\w.\\/-])|(?<![\w.\\:-])\\\\|//)"  # begins a word, or follows the strokes of a UNC or URL
+    r"(\w[\w-]*(?:\.[\w-]+)*)"
+)
 _UNC = re.compile(r"""\\\\(?P<host>[^\\/\s"']+)\\(?P<share>[^\\/"':;|<>]+)""")
 """The share may hold blanks; where nothing quotes it, it may also end at the first one."""
-_NAME_AFTER = r"(?![\w-])(?!\.\w)"
-
-
-class Endpoint(Value):
-    """What a host is called and where it answers: names as Windows compares them, bare addresses."""
-
-    names: tuple[str, ...]
-    addresses: tuple[str, ...]
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        known = sorted((*self.names, *(windows_key(a) for a in self.addresses)), key=len, reverse=True)
-        if not known:
-            return None
-        return re.compile(f"{_NAME_BEFORE}(?:{'|'.join(map(re.escape, known))}){_NAME_AFTER}")
-
-    def is_named_in(self, text: str) -> bool:
-        """Tell whether a command line, a path or a URL names this host."""
-        return self._pattern is not None and self._pattern.search(windows_key(text)) is not None
-
-    def shares_in(self, text: str) -> tuple[str, ...]:
-        """Return the share of this host that a text names: as far as it may reach, then its first word."""
-        for match in _UNC.finditer(text):
-            if self.is_called(match["host"]):
-                whole = match["share"].strip()
-                return tuple(dict.fromkeys((whole, whole.split()[0]))) if whole else ()
-        return ()
-
-    def is_called(self, name: str) -> bool:
-        """Tell whether a single name or address is this host."""
-        return windows_key(name) in self.names or name in self.addresses
 
 
 class Reference(Value):
-    """A place where a host's facts name a machine: `text` holds it, `what` says for what it is needed."""
+    """A place where a host's facts name a machine: `text` holds it, `what` says for what it is needed.
+
+    `keys`: each name and address that it names, as `name_key` gives them.
+    """
 
     fact: str
     text: str
     what: str
+    keys: tuple[str, ...]
 
 
-def endpoint_of(label: str, facts: ServerFacts | None, aliases: Iterable[str] = ()) -> Endpoint:
+def name_key(name: str) -> str:
+    """Return a name or an address in the form under which two of them are the same."""
+    return name.upper() if name.isascii() else windows_key(name)
+
+
+def keys_of(label: str, facts: ServerFacts | None) -> frozenset[str]:
     """Return the names and addresses of a host.
 
     The plan's `label` counts as a name only where no facts tell the real one.
     """
-    names = set(map(windows_key, aliases))
-    addresses: set[str] = set()
-    network = facts.network if facts is not None else None
-    hostnames = (
-        {facts.identity.hostname, network.hostname if network else None} if facts is not None else set()
-    )
-    for name in hostnames - {None, ""}:
-        names.add(windows_key(str(name)))
-        if network is not None and network.domain:
-            names.add(windows_key(f"{name}.{network.domain}"))
+    if facts is None:
+        return frozenset({name_key(label)})
+    network = facts.network
+    names = {facts.identity.hostname or "", network.hostname if network is not None else ""} - {""}
+    found = {name_key(name) for name in names or {label}}
     if network is not None:
+        found |= {name_key(f"{name}.{network.domain}") for name in names if network.domain}
         addresses = {a.partition("/")[0] for card in network.interfaces for a in card.addresses}
-    return Endpoint(
-        names=tuple(sorted((names or {windows_key(label)}) - _OWN)),
-        addresses=tuple(sorted(a for a in addresses if not a.startswith(_EVERYWHERE))),
-    )
+        found |= {name_key(a) for a in addresses if not a.lower().startswith(_EVERYWHERE)}
+    return frozenset(found - _OWN)
 
 
-def host_lines(facts: ServerFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Return each line of the hosts file: address and names."""
+def references(facts: ServerFacts) -> Iterator[Reference]:
+    """Return every place in a host's facts that names a machine by name or address, itself included."""
+    yield from _hosts_file(facts)
+    yield from _odbc(facts)
+    yield from _named(facts)
+    yield from _network(facts)
+
+
+def shares_in(text: str, keys: frozenset[str]) -> tuple[str, ...]:
+    """Return the share that a text names on a machine: as far as it may reach, then its first word."""
+    for match in _UNC.finditer(text):
+        whole = match["share"].strip()
+        if whole and name_key(match["host"]) in keys:
+            return tuple(dict.fromkeys((whole, whole.split()[0])))
+    return ()
+
+
+def aliases(facts: ServerFacts) -> dict[str, str]:
+    """Return the keys of names that a host's own hosts file knows, with the keys of their addresses."""
+    return {name_key(name): name_key(address) for address, names in _host_lines(facts) for name in names}
+
+
+def _host_lines(facts: ServerFacts) -> Iterator[tuple[str, list[str]]]:
     for line in (facts.network.hosts if facts.network is not None else None) or ():
         address, *names = line.split() or [""]
-        yield address, tuple(names)
+        yield address, names
 
 
-def texts(facts: ServerFacts) -> Iterator[Reference]:
-    """Return command lines, paths and values in which a machine may be named."""
-    for service in facts.services or ():
-        yield _text(f"services.{service.name}", service.image_path, "runs a service's program from it")
-    for task in facts.tasks or ():
-        for command in task.commands:
-            yield _text(f"tasks.{task.path}", command, "names it in a scheduled task")
-    for entry in facts.autostart or ():
-        yield _text(f"autostart.{entry.name}", entry.command, "names it in an auto-start entry")
-    for variable in facts.environment or ():
-        yield _text(f"environment.{variable.name}", variable.value, "names it in an environment variable")
-    for printer in facts.printers or ():
-        port = printer.port.removeprefix("IP_")
-        yield _text(f"printers.{printer.name}", f"{printer.name} {port}", "prints by it")
-    for site in facts.iis.sites if facts.iis is not None else ():
-        for application in site.applications:
-            place = f"iis.{site.name}{application.path}"
-            yield _text(place, application.folder, "serves web content from it")
+def _hosts_file(facts: ServerFacts) -> Iterator[Reference]:
+    for address, names in _host_lines(facts):
+        words = (address, *names)
+        keys = tuple(name_key(word) for word in words)
+        yield Reference(
+            fact="network.hosts", text=" ".join(words), what="has it in its hosts file", keys=keys
+        )
 
 
-def odbc_servers(facts: ServerFacts) -> Iterator[Reference]:
-    """Return the servers of ODBC sources, without protocol, instance and port."""
+def _odbc(facts: ServerFacts) -> Iterator[Reference]:
+    """The server of an ODBC source stands between a protocol and an instance or a port."""
     for source in facts.odbc or ():
         server = re.split(r"[\\,:;]", _ODBC_PREFIX.sub("", source.server.strip()).lstrip("\\"))[0].strip()
-        if server and windows_key(server) not in _OWN:
+        if server:
             what = f"has its ODBC source {source.name} there (database {source.database or 'unnamed'})"
-            yield _text(f"odbc.{source.name}", server, what)
+            yield Reference(
+                fact=f"odbc.{source.name}", text=source.server, what=what, keys=(name_key(server),)
+            )
 
 
-def _text(fact: str, text: str, what: str) -> Reference:
-    return Reference(fact=fact, text=text, what=what)
+def _named(facts: ServerFacts) -> Iterator[Reference]:
+    for fact, text, what in _texts(facts):
+        keys = tuple(dict.fromkeys(name_key(match[1]) for match in _NAME.finditer(text)))
+        if keys:
+            yield Reference(fact=fact, text=text, what=what, keys=keys)
+
+
+def _texts(facts: ServerFacts) -> Iterator[tuple[str, str, str]]:
+    """Return command lines, paths and values in which a machine may be named: fact, text, what it means."""
+    for service in facts.services or ():
+        yield f"services.{service.name}", service.image_path, "runs a service's program from it"
+    for task in facts.tasks or ():
+        for command in task.commands:
+            yield f"tasks.{task.path}", command, "names it in a scheduled task"
+    for entry in facts.autostart or ():
+        yield f"autostart.{entry.name}", entry.command, "names it in an auto-start entry"
+    for variable in facts.environment or ():
+        yield f"environment.{variable.name}", variable.value, "names it in an environment variable"
+    for printer in facts.printers or ():
+        port = printer.port.removeprefix("IP_")
+        yield f"printers.{printer.name}", f"{printer.name} {port}", "prints by it"
+    for site in facts.iis.sites if facts.iis is not None else ():
+        for application in site.applications:
+            yield f"iis.{site.name}{application.path}", application.folder, "serves web content from it"
+
+
+def _network(facts: ServerFacts) -> Iterator[Reference]:
+    network = facts.network
+    if network is None:
+        return
+    for card in network.interfaces:
+        for server in card.dns:
+            yield _address(f"network.{card.id}.dns", server, "asks it for DNS names")
+        for gateway in card.gateways:
+            yield _address(f"network.{card.id}.gateway", gateway, "routes everything through it")
+    for route in network.routes or ():
+        yield _address("network.routes", route.gateway, f"routes {route.destination} through it")
+
+
+def _address(fact: str, address: str, what: str) -> Reference:
+    return Reference(fact=fact, text=address, what=what, keys=(name_key(address),))

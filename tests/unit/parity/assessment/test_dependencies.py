@@ -21,7 +21,7 @@ from orchestrator.model.facts import (
     Site,
 )
 from orchestrator.parity.assessment.assess import assess
-from orchestrator.parity.assessment.dependencies import dependencies
+from orchestrator.parity.assessment.dependencies import Fleet, dependencies
 from orchestrator.parity.assessment.subject import Circumstances
 from orchestrator.parity.result import Severity, Verdict
 from tests.unit import builders as b
@@ -188,8 +188,8 @@ def test_without_its_facts_its_name_in_the_plan_is_looked_for() -> None:
 
 
 def test_needs_become_findings_and_hosts_without_facts_are_named() -> None:
-    others = {"APP02": other(**odbc("FILE01")), "WEB03": None, "SQL04": None}
-    result = assess("FILE01", FILE01, Circumstances(on=b.TODAY, release=2025), others=others)
+    others = {"FILE01": FILE01, "APP02": other(**odbc("FILE01")), "WEB03": None, "SQL04": None}
+    result = assess("FILE01", FILE01, Circumstances(on=b.TODAY, release=2025), fleet=Fleet(others))
     findings = {f.item: f for f in result.findings}
     assert findings["finding:needed-by:APP02"].severity is Severity.WARNING
     assert "APP02 has its ODBC source erp there" in findings["finding:needed-by:APP02"].grounds[0].value
