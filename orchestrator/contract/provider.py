@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.contract.guest import GuestChannel
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.model.base import Value
 from orchestrator.model.endpoint import EndpointInfo, EndpointSettings
@@ -68,6 +69,7 @@ class Capability(StrEnum):
     DISK_SOURCE = "disk:source"
     STAGE_OVERLAY = "stage:overlay"
     STAGE_FULL = "stage:full"
+    GUEST_CHANNEL = "guest:channel"
 
 
 class ObjectKind(StrEnum):
@@ -80,6 +82,7 @@ class ObjectKind(StrEnum):
     VM = "vm"
     MEDIUM = "medium"
     CLAIM = "claim"
+    GUEST_FILE = "guest-file"
 
 
 class Effect(Protocol):
@@ -342,6 +345,8 @@ class Adapter(Reader, Protocol):
     def disks(self) -> DiskSource: ...
     @property
     def staging(self) -> Staging: ...
+    @property
+    def guests(self) -> GuestChannel: ...
 
 
 class Provider(Protocol):

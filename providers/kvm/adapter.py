@@ -7,6 +7,7 @@ from orchestrator.contract.provider import Capability, ResolveSecret
 from orchestrator.model.endpoint import EndpointSettings
 from providers.kvm.claims import KvmClaims
 from providers.kvm.disksource import KvmDiskSource
+from providers.kvm.guests import KvmGuests
 from providers.kvm.images import Images
 from providers.kvm.inventory import KvmInventory
 from providers.kvm.isolation import KvmIsolation
@@ -27,6 +28,7 @@ _EVERYWHERE = frozenset(
         Capability.ISOLATE_SEALED,
         Capability.ISOLATE_FILTERED,
         Capability.CREATE_NETWORK,
+        Capability.GUEST_CHANNEL,
     }
 )
 _LOCAL = frozenset({Capability.DISK_SOURCE, Capability.STAGE_OVERLAY, Capability.STAGE_FULL})
@@ -82,6 +84,7 @@ class KvmAdapter(KvmReader):
         self._isolation = KvmIsolation(self._link, self._inventory)
         self._disks = KvmDiskSource(self._link, self._inventory, self._snapshots, self._images)
         self._staging = KvmStaging(self._link, self._inventory, self._accelerator, secrets)
+        self._guests = KvmGuests(self._link)
 
     @property
     def power(self) -> KvmPower:
@@ -112,3 +115,8 @@ class KvmAdapter(KvmReader):
     def staging(self) -> KvmStaging:
         """See the contract."""
         return self._staging
+
+    @property
+    def guests(self) -> KvmGuests:
+        """See the contract."""
+        return self._guests

@@ -5,6 +5,7 @@ from orchestrator.diagnostics import Diagnostic, InvalidInput
 from orchestrator.model.endpoint import EndpointSettings
 from providers.simulated import settings
 from providers.simulated.claims import SimClaims
+from providers.simulated.guests import SimGuests
 from providers.simulated.inventory import SimInventory
 from providers.simulated.isolation import SimIsolation
 from providers.simulated.power import SimPower
@@ -40,6 +41,7 @@ class SimAdapter(SimReader):
         self.isolation = SimIsolation(site)
         self.disks = SimDiskSource(site)
         self.staging = SimStaging(site, secrets)
+        self.guests = SimGuests(site)
 
 
 class SimProvider:

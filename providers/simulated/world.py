@@ -90,10 +90,24 @@ class SimSnapshot(Item):
     parent: str | None = None
 
 
+class SimProgram(Item):
+    """What a program in a guest does when it is run.
+
+    `echoes`: prints its arguments instead of `output`. `writes`: into the file that its last argument names.
+    """
+
+    exit_code: int = 0
+    output: str = ""
+    echoes: bool = False
+    writes: str = ""
+    seconds: float = 0.0
+
+
 class SimMachine(Item):
     """A virtual machine.
 
-    `computer_name` is what the guest calls itself; `image` the golden image that it was staged from.
+    `computer_name` is what the guest calls itself; `image` the golden image that it was staged from;
+    `guest_files` are files in the guest (base64), `programs` what its agent can run.
     """
 
     id: str
@@ -114,6 +128,8 @@ class SimMachine(Item):
     token: str | None = None
     image: str | None = None
     medium: str | None = None
+    guest_files: dict[str, str] = {}
+    programs: dict[str, SimProgram] = {}
 
 
 class SimNetwork(Item):

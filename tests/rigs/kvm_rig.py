@@ -22,13 +22,15 @@ import libvirt
 import libvirt_qemu
 import pytest
 
-from orchestrator.contract.conformance.rig import DISK_BYTES, Fault, Oddity
+from orchestrator.contract.conformance.rig import DISK_BYTES, Fault, GuestPrograms, Oddity
 from orchestrator.contract.provider import ObjectKind, Provider
 from orchestrator.diagnostics import FerryError
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.machine import MachineRef, Nic
 from orchestrator.model.secret import SecretRef
 from providers.kvm import provider
+from tests.rigs import agent_guest
+from tests.rigs.agent_guest import AgentGuest
 from tests.rigs.libvirt_proxy import LibvirtProxy
 from tests.rigs.libvirtd import PrivateLibvirtd, domain_type, halting_disk
 
@@ -54,6 +56,7 @@ class KvmRig:
         self._prefix = secrets.token_hex(2)
         self._count = 0
         self._loops: list[str] = []
+        self._agent_guest: AgentGuest | None = None
         self._bridges = [self._bridge(), self._bridge()]
         self.ordinary = self.name("lan")
         self._network(self.ordinary, self._bridges[0])
@@ -71,6 +74,9 @@ class KvmRig:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._agent_guest is not None:
+            self._agent_guest.remove()
+            self._agent_guest = None
         self.tidy()
         conn = self.conn
         for network in conn.listAllNetworks():
@@ -84,10 +90,11 @@ class KvmRig:
         self._proxy.close()
 
     def tidy(self) -> None:
-        """Remove what tests made, but the rig's own network and image."""
+        """Remove what tests made, but the rig's own network, image and guest with an agent."""
         conn = self.conn
         for domain in conn.listAllDomains():
-            self._delete(domain)
+            if self._agent_guest is None or domain.name() != self._agent_guest.name:
+                self._delete(domain)
         for network in conn.listAllNetworks():
             if network.name() != self.ordinary:
                 with contextlib.suppress(libvirt.libvirtError):
@@ -196,6 +203,33 @@ class KvmRig:
             assert time.monotonic() < until, "no block job began"
             time.sleep(0.005)
 
+    guest_folder = "/tmp/"
+    guest_programs = GuestPrograms(
+        echo=("/bin/busybox", "echo"),
+        fail=("/bin/busybox", "sh", "-c", "exit 3"),
+        sleep=("/bin/busybox", "sleep", "30"),
+    )
+
+    @property
+    def agent_guest(self) -> AgentGuest:
+        """The guest with an agent: booting takes ten seconds, so there is one for all tests of a module."""
+        if self._agent_guest is None:
+            if lacking := agent_guest.missing():
+                pytest.skip(f"a guest with an agent needs: {', '.join(lacking)}")
+            self._agent_guest = AgentGuest(self.daemon, self.name("agent"))
+            self._agent_guest.boot()
+        return self._agent_guest
+
+    def make_guest(self, name: str) -> MachineRef:
+        guest = self.agent_guest
+        return MachineRef(endpoint="lab", id=guest.domain.UUIDString(), name=guest.name)
+
+    def guest_file(self, ref: MachineRef, path: str) -> bytes | None:
+        return self.agent_guest.file(path)
+
+    def _guest_files(self) -> list[str]:
+        return [] if self._agent_guest is None else self._agent_guest.files(self.guest_folder)
+
     def delete_machine(self, ref: MachineRef) -> None:
         self._delete(self._domain(ref))
 
@@ -300,6 +334,7 @@ class KvmRig:
             ObjectKind.FILTER: lambda: (f.name() for f in self._own_filters()),
             ObjectKind.CLAIM: lambda: (s.UUIDString() for s in conn.listAllSecrets()),
             ObjectKind.MEDIUM: lambda: (f for f in files if ".iso" in f),
+            ObjectKind.GUEST_FILE: self._guest_files,
             ObjectKind.DISK: lambda: (f for f in files if ".iso" not in f and not f.startswith("boot")),
         }
         return frozenset(listings[kind]())

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.contract.conformance.rig import BLOCK, DISK_BYTES, Fault, Oddity
+from orchestrator.contract.conformance.rig import BLOCK, DISK_BYTES, Fault, GuestPrograms, Oddity
 from orchestrator.contract.provider import ObjectKind, Provider
 from orchestrator.model.endpoint import EndpointSettings
-from orchestrator.model.machine import MachineRef, Nic, PowerState
+from orchestrator.model.machine import GuestOs, MachineRef, Nic, PowerState
 from orchestrator.model.secret import SecretRef
 from providers.simulated import Centre, FaultKind, FaultRule, World, provider
 from providers.simulated.power import switch
 from providers.simulated.snapshots import freeze
-from providers.simulated.world import Attachment, FileMove, SimDisk, SimMachine
+from providers.simulated.world import Attachment, FileMove, SimDisk, SimMachine, SimProgram
 
 FAULTS = {
     Fault.REPLY_LOST: FaultKind.AFTER,
@@ -67,6 +68,25 @@ class SimulatedRig:
             with self.world.edit() as centre:
                 self._spoil(centre.machines[ref.id], oddity, centre.chain_limit)
         return ref
+
+    guest_folder = "C:\\Windows\\"
+    guest_programs = GuestPrograms(echo=("echo",), fail=("fail",), sleep=("sleep",))
+
+    def make_guest(self, name: str) -> MachineRef:
+        ref = self.make_machine(name, running=True)
+        with self.world.edit() as centre:
+            machine = centre.machines[ref.id]
+            machine.guest = GuestOs(product="Windows Server 2008", arch="x86_64", hostname="OLD01")
+            machine.programs = {
+                "echo": SimProgram(echoes=True),
+                "fail": SimProgram(exit_code=3),
+                "sleep": SimProgram(seconds=30.0),
+            }
+        return ref
+
+    def guest_file(self, ref: MachineRef, path: str) -> bytes | None:
+        stored = self._machine(ref).guest_files.get(path)
+        return None if stored is None else base64.b64decode(stored)
 
     def _spoil(self, machine: SimMachine, oddity: Oddity, limit: int) -> None:
         disk = machine.disks[0]
@@ -179,6 +199,8 @@ class SimulatedRig:
                 return frozenset(centre.filters)
             case ObjectKind.DISK:
                 return frozenset(map(str, self.world.images.iterdir()))
+            case ObjectKind.GUEST_FILE:
+                return frozenset(f"{m.id}:{path}" for m in machines for path in m.guest_files)
             case ObjectKind.MEDIUM:
                 return frozenset(map(str, self.world.media.iterdir()))
 

@@ -33,6 +33,7 @@ from orchestrator.contract.conformance.claims import TestClaims  # noqa: E402
 from orchestrator.contract.conformance.disksource import TestDiskSource  # noqa: E402
 from orchestrator.contract.conformance.errors import TestErrors  # noqa: E402
 from orchestrator.contract.conformance.fixtures import adapter, ledger, reader  # noqa: E402
+from orchestrator.contract.conformance.guests import TestGuestChannel  # noqa: E402
 from orchestrator.contract.conformance.inventory import TestInventory  # noqa: E402
 from orchestrator.contract.conformance.isolation import TestIsolation  # noqa: E402
 from orchestrator.contract.conformance.networks import TestNetworks  # noqa: E402
@@ -47,6 +48,7 @@ __all__ = [
     "TestClaims",
     "TestDiskSource",
     "TestErrors",
+    "TestGuestChannel",
     "TestInventory",
     "TestIsolation",
     "TestNetworks",

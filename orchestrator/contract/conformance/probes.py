@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.contract.conformance.effect import RecordingEffect
 from orchestrator.contract.conformance.rig import Rig
+from orchestrator.contract.guest import GuestLimits
 from orchestrator.contract.provider import Adapter, Capability
 from orchestrator.model.machine import Claim, Consistency, MachineRef, PowerState
 from orchestrator.model.network import IsolationMode, IsolationSpec, NetworkSpec
@@ -72,7 +73,13 @@ def _role_calls(adapter: Adapter, rig: Rig) -> dict[str, list[Call]]:
     staged = StagedTarget(
         endpoint=ref.endpoint, id=ref.id, name=ref.name, token=TOKEN, fingerprint="", disks=(), medium=None
     )
+    file = f"/tmp/{TOKEN}"  # noqa: S108  # in a guest, if anywhere
     return {
+        "guests": [
+            lambda: adapter.guests.put_file(ref, file, b"", hand),
+            lambda: adapter.guests.read_file(ref, file, 1),
+            lambda: adapter.guests.ensure_file_removed(ref, file, hand),
+        ],
         "claims": [
             lambda: adapter.claims.ensure_released(ref, CLAIM, hand),
             lambda: adapter.claims.break_claim(ref, CLAIM, hand),
@@ -105,6 +112,7 @@ def calls_of_empty_roles(adapter: Adapter, rig: Rig) -> list[Call]:
 
 
 ROLES: Mapping[str, frozenset[Capability]] = {
+    "guests": frozenset({Capability.GUEST_CHANNEL}),
     "claims": frozenset({Capability.CLAIMS}),
     "isolation": frozenset(
         {
@@ -145,4 +153,7 @@ PROBES: Mapping[Capability, Probe] = {
     Capability.DISK_SOURCE: _open_frozen,
     Capability.STAGE_OVERLAY: _stage(CopyMode.OVERLAY),
     Capability.STAGE_FULL: _stage(CopyMode.FULL),
+    Capability.GUEST_CHANNEL: lambda adapter, rig: adapter.guests.run(
+        rig.make_guest(rig.name("probe")), "none", (), GuestLimits(seconds=1.0, output=1), _effect()
+    ),
 }

@@ -8,6 +8,7 @@ test the rig removes whatever bears a name from `name()`.
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -57,6 +58,16 @@ class Faults(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class GuestPrograms:
+    """Each a program with its first arguments. `echo` prints the arguments that follow; `fail` ends with 3;
+    `sleep` takes at least 30 seconds."""
+
+    echo: tuple[str, ...]
+    fail: tuple[str, ...]
+    sleep: tuple[str, ...]
+
+
 class Rig(Protocol):
     """One hypervisor for one test. Every method is as if another administrator, or the guest, did it."""
 
@@ -101,6 +112,25 @@ class Rig(Protocol):
         It need not boot anything. Raises nothing the suite expects; a rig that cannot make it is a broken
         rig.
         """
+        ...
+
+    def make_guest(self, name: str) -> MachineRef:
+        """Make a running machine whose guest answers through its agent; an ordinary one where the adapter
+        does not declare GUEST_CHANNEL. May hand out the same one again."""
+        ...
+
+    @property
+    def guest_folder(self) -> str:
+        """A folder in such a guest to write into, with its separator at the end."""
+        ...
+
+    @property
+    def guest_programs(self) -> GuestPrograms:
+        """Programs in such a guest."""
+        ...
+
+    def guest_file(self, ref: MachineRef, path: str) -> bytes | None:
+        """Return a file of the guest's, None where it is not there."""
         ...
 
     def delete_machine(self, ref: MachineRef) -> None:
@@ -173,8 +203,8 @@ class Rig(Protocol):
         """List all objects of a kind as the hypervisor (or the file system under it) does.
 
         SNAPSHOT: ids unique over all machines ("MACHINE/ID"). DISK: image files, overlays too. MEDIUM: answer
-        media. VM: machines. CLAIM: marks. NETWORK, FILTER: by name. The suite only compares listings with
-        each other.
+        media. VM: machines. CLAIM: marks. NETWORK, FILTER: by name. GUEST_FILE: files of ours in guests.
+        The suite only compares listings with each other.
         """
         ...
 
