@@ -14,7 +14,7 @@ def windows_key(text: str) -> str:
 
     Not casefold: Windows does not take "ß" for "ss", nor a dotless i for "I".
     """
-    return "".join(_upper(c) for c in text)
+    return text.upper() if text.isascii() else "".join(_upper(c) for c in text)
 
 
 def _upper(char: str) -> str:

@@ -5,18 +5,18 @@ a million comparisons.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from orchestrator.model.facts import ProductType, ServerFacts
 from orchestrator.parity.assessment.references import (
     Reference,
     aliases,
     keys_of,
-    name_key,
     references,
     shares_in,
 )
 from orchestrator.parity.assessment.result import Dependency, Ground
-from orchestrator.parity.assessment.subject import switched_on
+from orchestrator.parity.assessment.subject import Services
 from orchestrator.parity.names import windows_key
 
 
@@ -67,7 +67,7 @@ class Fleet:
         """What is needed without a name of it anywhere: DHCP, and the domain."""
         if own is None:
             return
-        dhcp = bool(switched_on(own, ("DHCPServer",)))
+        dhcp = bool(Services(own).switched_on(("DHCPServer",)))
         controller = own.identity.product_type is ProductType.DOMAIN_CONTROLLER
         for who, theirs in self._facts.items():
             if who == on or theirs is None:
@@ -100,7 +100,7 @@ def _with_share(reference: Reference, keys: frozenset[str], own: ServerFacts | N
         there = {windows_key(share.name): share.name for share in own.shares}
         had = next((there[windows_key(name)] for name in names if windows_key(name) in there), "")
         words = f", share {had}" if had else f"{words} that it does not have"
-    return reference.model_copy(update={"what": reference.what + words})
+    return replace(reference, what=reference.what + words)
 
 
 def _by_dhcp(theirs: ServerFacts) -> Iterator[Reference]:
@@ -112,7 +112,7 @@ def _by_dhcp(theirs: ServerFacts) -> Iterator[Reference]:
 
 def _membership(own: ServerFacts, theirs: ServerFacts) -> Iterator[Reference]:
     served, joined = _domain(own), _domain(theirs)
-    if served and name_key(served) == name_key(joined):
+    if served and windows_key(served) == windows_key(joined):
         what = "is a member of the domain that it serves"
         yield Reference(fact="identity.membership", text=joined, what=what, keys=())
 

@@ -5,8 +5,8 @@ A name counts only where it stands as a name of a machine, not as a part of a pa
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
 from orchestrator.parity.names import windows_key
 
@@ -22,10 +22,11 @@ _UNC = re.compile(r"""\\\\(?P<host>[^\\/\s"']+)\\(?P<share>[^\\/"':;|<>]+)""")
 """The share may hold blanks; where nothing quotes it, it may also end at the first one."""
 
 
-class Reference(Value):
+@dataclass(frozen=True, slots=True)
+class Reference:
     """A place where a host's facts name a machine: `text` holds it, `what` says for what it is needed.
 
-    `keys`: each name and address that it names, as `name_key` gives them.
+    `keys`: each name and address that it names, as `windows_key` gives them.
     """
 
     fact: str
@@ -34,25 +35,20 @@ class Reference(Value):
     keys: tuple[str, ...]
 
 
-def name_key(name: str) -> str:
-    """Return a name or an address in the form under which two of them are the same."""
-    return name.upper() if name.isascii() else windows_key(name)
-
-
 def keys_of(label: str, facts: ServerFacts | None) -> frozenset[str]:
     """Return the names and addresses of a host.
 
     The plan's `label` counts as a name only where no facts tell the real one.
     """
     if facts is None:
-        return frozenset({name_key(label)})
+        return frozenset({windows_key(label)})
     network = facts.network
     names = {facts.identity.hostname or "", network.hostname if network is not None else ""} - {""}
-    found = {name_key(name) for name in names or {label}}
+    found = {windows_key(name) for name in names or {label}}
     if network is not None:
-        found |= {name_key(f"{name}.{network.domain}") for name in names if network.domain}
+        found |= {windows_key(f"{name}.{network.domain}") for name in names if network.domain}
         addresses = {a.partition("/")[0] for card in network.interfaces for a in card.addresses}
-        found |= {name_key(a) for a in addresses if not a.lower().startswith(_EVERYWHERE)}
+        found |= {windows_key(a) for a in addresses if not a.lower().startswith(_EVERYWHERE)}
     return frozenset(found - _OWN)
 
 
@@ -68,14 +64,16 @@ def shares_in(text: str, keys: frozenset[str]) -> tuple[str, ...]:
     """Return the share that a text names on a machine: as far as it may reach, then its first word."""
     for match in _UNC.finditer(text):
         whole = match["share"].strip()
-        if whole and name_key(match["host"]) in keys:
+        if whole and windows_key(match["host"]) in keys:
             return tuple(dict.fromkeys((whole, whole.split()[0])))
     return ()
 
 
 def aliases(facts: ServerFacts) -> dict[str, str]:
     """Return the keys of names that a host's own hosts file knows, with the keys of their addresses."""
-    return {name_key(name): name_key(address) for address, names in _host_lines(facts) for name in names}
+    return {
+        windows_key(name): windows_key(address) for address, names in _host_lines(facts) for name in names
+    }
 
 
 def _host_lines(facts: ServerFacts) -> Iterator[tuple[str, list[str]]]:
@@ -87,7 +85,7 @@ def _host_lines(facts: ServerFacts) -> Iterator[tuple[str, list[str]]]:
 def _hosts_file(facts: ServerFacts) -> Iterator[Reference]:
     for address, names in _host_lines(facts):
         words = (address, *names)
-        keys = tuple(name_key(word) for word in words)
+        keys = tuple(windows_key(word) for word in words)
         yield Reference(
             fact="network.hosts", text=" ".join(words), what="has it in its hosts file", keys=keys
         )
@@ -100,13 +98,13 @@ def _odbc(facts: ServerFacts) -> Iterator[Reference]:
         if server:
             what = f"has its ODBC source {source.name} there (database {source.database or 'unnamed'})"
             yield Reference(
-                fact=f"odbc.{source.name}", text=source.server, what=what, keys=(name_key(server),)
+                fact=f"odbc.{source.name}", text=source.server, what=what, keys=(windows_key(server),)
             )
 
 
 def _named(facts: ServerFacts) -> Iterator[Reference]:
     for fact, text, what in _texts(facts):
-        keys = tuple(dict.fromkeys(name_key(match[1]) for match in _NAME.finditer(text)))
+        keys = tuple(dict.fromkeys(windows_key(match[1]) for match in _NAME.finditer(text)))
         if keys:
             yield Reference(fact=fact, text=text, what=what, keys=keys)
 
@@ -144,4 +142,4 @@ def _network(facts: ServerFacts) -> Iterator[Reference]:
 
 
 def _address(fact: str, address: str, what: str) -> Reference:
-    return Reference(fact=fact, text=address, what=what, keys=(name_key(address),))
+    return Reference(fact=fact, text=address, what=what, keys=(windows_key(address),))

@@ -1,9 +1,10 @@
 """The host under assessment: its facts, what is planned for it, and what nobody has seen of it."""
 
-from collections.abc import Iterable
+import fnmatch
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from fnmatch import fnmatchcase
+from functools import cached_property
 
 from orchestrator.lifecycle import SupportStatus
 from orchestrator.model.facts import Role, ServerFacts, Service, StartMode
@@ -28,7 +29,26 @@ class Circumstances:
     lift: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+class Services:
+    """A host's services by the name that Windows compares, so that many rules may ask."""
+
+    def __init__(self, facts: ServerFacts) -> None:
+        """Read them once."""
+        on = (s for s in facts.services or () if s.start is not StartMode.DISABLED)
+        self._on = {windows_key(service.name): service for service in on}
+
+    def switched_on(self, names: Iterable[str]) -> tuple[Service, ...]:
+        """Return the services and drivers of these names (`*` and `?` allowed) that are not switched off."""
+        return tuple(self._on[key] for name in names for key in _keys(windows_key(name), self._on))
+
+
+def _keys(pattern: str, known: Mapping[str, object]) -> tuple[str, ...]:
+    if "*" in pattern or "?" in pattern:
+        return tuple(fnmatch.filter(known, pattern.replace("[", "[[]")))
+    return (pattern,) if pattern in known else ()
+
+
+@dataclass(frozen=True)
 class Subject:
     """One host with everything that its checks look at."""
 
@@ -36,6 +56,10 @@ class Subject:
     facts: ServerFacts
     plan: Circumstances
     support: SupportStatus
+
+    @cached_property
+    def _services(self) -> Services:
+        return Services(self.facts)
 
     def ground(self, fact: str, value: str) -> Ground:
         """Return a ground for one fact ("services.ClusSvc"), with the source of its section."""
@@ -59,27 +83,12 @@ class Subject:
 
     def running(self, names: Iterable[str]) -> tuple[Service, ...]:
         """Return the services and drivers of these names (`*` and `?` allowed) that are not switched off."""
-        return switched_on(self.facts, names)
+        return self._services.switched_on(names)
 
     def roles(self, ids: Iterable[str]) -> tuple[Role, ...]:
         """Return the installed roles and features of these ids (`*` and `?` allowed)."""
-        patterns = tuple(windows_key(name) for name in ids)
-        return tuple(role for role in self.facts.roles or () if _matches(role.id, patterns))
-
-
-def switched_on(facts: ServerFacts, names: Iterable[str]) -> tuple[Service, ...]:
-    """Return the services and drivers of these names (`*` and `?` allowed) that are not switched off."""
-    patterns = tuple(windows_key(name) for name in names)
-    return tuple(
-        service
-        for service in facts.services or ()
-        if service.start is not StartMode.DISABLED and _matches(service.name, patterns)
-    )
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    key = windows_key(name)
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
+        known = {windows_key(role.id): role for role in self.facts.roles or ()}
+        return tuple(known[key] for name in ids for key in _keys(windows_key(name), known))
 
 
 def service_ground(subject: Subject, service: Service) -> Ground:
