@@ -12,7 +12,7 @@ from orchestrator.changeset.observe import KnownOf
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import api, approvals, evidence, journal, runs
 from orchestrator.engine.state import State, default_state_url, open_state
-from orchestrator.history import Approval, JournalEntry
+from orchestrator.history import Approval, Evidence, JournalEntry
 from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.machine import Machine
@@ -47,16 +47,32 @@ def known_of(url: str | None) -> Iterator[KnownOf]:
     """Give a look-up of identities in stored evidence, good for the machine itself and not for its name
     alone."""
     with opened(url) as state:
-        yield lambda host, machine: _known(state, host, machine)
+        yield known_in(state)
 
 
-def _known(state: State, host: str, machine: Machine) -> KnownIdentity | None:
+def known_in(state: State) -> KnownOf:
+    """Return such a look-up in a state that is open."""
+    return lambda host, machine: _known(state, host, machine)
+
+
+def earlier(state: State, change_set: ChangeSet) -> tuple[Evidence, ...]:
+    """Return the newest facts of each host of a change set, of whichever run saw that same machine."""
+    found = (_facts(state, host.plan.name, host.source) for host in change_set.hosts)
+    return tuple(facts for facts in found if facts is not None)
+
+
+def _facts(state: State, host: str, machine: Machine) -> Evidence | None:
     found = evidence.newest_of_host(state, host, "facts-source")
     if found is None:
         return None
     change_set = runs.change_set(state, runs.row(state, found.run).digest)
     seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
-    if seen.get(host) != machine.ref.id:
+    return found if seen.get(host) == machine.ref.id else None
+
+
+def _known(state: State, host: str, machine: Machine) -> KnownIdentity | None:
+    found = _facts(state, host, machine)
+    if found is None:
         return None
     identity = ServerFacts.model_validate_json(found.body).identity
     return KnownIdentity(identity=identity, at=found.at, run=found.run)

@@ -1,12 +1,18 @@
-"""`ferry inventory`: what a server is and does, as JSON."""
+"""`ferry inventory`: what a server is and does, as JSON; with --assess also what decides its way."""
 
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli import options
+from orchestrator.cli import exits, options
+from orchestrator.cli.output import Output
 from orchestrator.diagnostics import Diagnostic, InvalidInput
+
+if TYPE_CHECKING:
+    from orchestrator.app.assessing import Assessed
+    from orchestrator.app.facts import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -26,29 +32,78 @@ def inventory(
     target: Annotated[
         bool, typer.Option("--target", help="The run's replacement instead of the old server.")
     ] = False,
+    assess: Annotated[
+        bool, typer.Option("--assess", help="Say what decides its way: findings, support, who needs it.")
+    ] = False,
+    on: Annotated[
+        datetime | None,
+        typer.Option("--on", formats=["%Y-%m-%d"], help="Assess as of this day; default: today."),
+    ] = None,
     state: options.State = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print ServerFacts as JSON: of a disk image, or of a host as a run found it. Never logs in anywhere."""
-    with options.command(as_json) as output:
-        from orchestrator.app import facts
+    """Print ServerFacts as JSON: of a disk image, or of a host as a run found it. Never logs in anywhere.
 
+    With --assess its assessment in words, with --json both; what has to be decided first is exit code 1.
+    """
+    with options.command(as_json) as output:
         if (image is None) == (host is None or run is None):
             hint = "ferry inventory --image FILE, or ferry inventory HOST --run RUN"
             raise InvalidInput((Diagnostic("usage", "name an image, or a host and a run", hint),))
-        found = (
-            facts.of_image(image, image_format)
-            if image is not None
-            else facts.of_run(state, run or "", host or "", target)
-        )
-        if as_json:
-            output.document(found.facts.model_dump(mode="json"))
+        if (assess and target) or (on is not None and not assess):
+            hint = "ferry inventory HOST --run RUN --assess [--on DATE]"
+            raise InvalidInput((Diagnostic("usage", "only the old server is assessed", hint),))
+        named = (run or "", host or "")
+        if assess:
+            assessed = _assessed(image, image_format, state, *named, on.date() if on is not None else None)
+            _print_assessed(output, assessed)
+            if assessed.assessment.blockers:
+                options.finish(exits.FAILED)
         else:
-            output.text(found.facts.model_dump_json(indent=1))
-        output.note(
-            f"this {'is' if found.verdict.yes else 'is not'} a Windows Server 2008 SP2"
-            if found.verdict.yes is not None
-            else "which Windows this is cannot be told"
-        )
-        for reason in (*found.verdict.reasons, *found.facts.warnings):
-            output.note(f"  {reason}")
+            _print(output, _found(image, image_format, state, *named, target))
+
+
+def _found(
+    image: Path | None, image_format: str | None, state: str | None, run: str, host: str, target: bool
+) -> "Found":
+    from orchestrator.app import facts
+
+    return (
+        facts.of_image(image, image_format) if image is not None else facts.of_run(state, run, host, target)
+    )
+
+
+def _assessed(
+    image: Path | None, image_format: str | None, state: str | None, run: str, host: str, on: date | None
+) -> "Assessed":
+    from orchestrator.app import assessing
+
+    if image is not None:
+        return assessing.of_image(image, image_format, on)
+    return assessing.of_run(state, run, host, on)
+
+
+def _print(output: Output, found: "Found") -> None:
+    output.document(found.facts.model_dump(mode="json"))
+    output.text(found.facts.model_dump_json(indent=1))
+    _note(output, found)
+
+
+def _print_assessed(output: Output, assessed: "Assessed") -> None:
+    facts, assessment = assessed.found.facts, assessed.assessment
+    output.document(
+        {"facts": facts.model_dump(mode="json"), "assessment": assessment.model_dump(mode="json")}
+    )
+    output.text(assessed.text())
+    _note(output, assessed.found)
+
+
+def _note(output: Output, found: "Found") -> None:
+    """Say on stderr whether it is the Windows that ferry is for, and what the collector had to say."""
+    output.note(
+        f"this {'is' if found.verdict.yes else 'is not'} a Windows Server 2008 SP2"
+        if found.verdict.yes is not None
+        else "which Windows this is cannot be told"
+    )
+    for reason in (*found.verdict.reasons, *found.facts.warnings):
+        output.note(f"  {reason}")

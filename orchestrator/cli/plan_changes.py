@@ -38,10 +38,10 @@ def preview(
         from orchestrator.changeset import store
         from orchestrator.report.write import write_report
 
-        with states.known_of(state) as known_of:
-            change_set = planning.preview(plan, clock.now(), known_of)
-        value = store.digest(change_set) if out is None else store.save(change_set, out)
-        view = reports.before(change_set, value)
+        with states.opened(state) as opened:
+            change_set = planning.preview(plan, clock.now(), states.known_in(opened))
+            value = store.digest(change_set) if out is None else store.save(change_set, out)
+            view = reports.before(change_set, value, opened)
         if report is not None:
             for path in write_report(view, ("html", "text", "json"), report):
                 output.note(f"written: {path}")

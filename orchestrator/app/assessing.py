@@ -1,0 +1,64 @@
+"""Assessments outside a report: of a disk image, of a host as a run found it."""
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+from orchestrator.app import clock, facts, states
+from orchestrator.diagnostics import FerryError
+from orchestrator.engine import api, evidence, runs
+from orchestrator.engine.state import State
+from orchestrator.lifecycle import is_server_2008_sp2
+from orchestrator.model.base import Value
+from orchestrator.parity.assessment.assess import assess
+from orchestrator.parity.assessment.result import Assessment
+from orchestrator.parity.assessment.subject import Circumstances
+from orchestrator.report import wording
+from orchestrator.report.assessment import assessment_view, assessments
+from orchestrator.report.records import HostRecords, host_records
+from orchestrator.report.text import render_assessment
+
+
+class Assessed(Value):
+    """Facts with their assessment; `seen` says in words when they were collected."""
+
+    found: facts.Found
+    assessment: Assessment
+    seen: str
+
+    def text(self) -> str:
+        """Return the assessment as lines of text."""
+        view = assessment_view(self.assessment, self.seen)
+        return "\n".join([f"{self.assessment.host}: {view.badge.text}", *render_assessment(view)])
+
+
+def of_image(image: Path, fmt: str | None, on: date | None) -> Assessed:
+    """Read a disk image and assess it as of a day, today if None. Nothing is known of a plan around it."""
+    found = facts.of_image(image, fmt)
+    assessment = assess(image.name, found.facts, Circumstances(on=on or clock.now().date()))
+    return Assessed(found=found, assessment=assessment, seen="just now in the image")
+
+
+def of_run(url: str | None, name: str, host: str, on: date | None) -> Assessed:
+    """Assess a run's host as of a day, today if None, among the other hosts of the run. Raises FerryError."""
+    with states.opened(url) as state:
+        run = states.run_id(state, name)
+        known = facts.stored(state, run, host, target=False)
+        assessment, records = _among_others(state, run, host, on)
+    at = wording.minute(records.known.at) if records.known is not None else "at an unknown time"
+    found = facts.Found(facts=known, verdict=is_server_2008_sp2(known.identity))
+    return Assessed(found=found, assessment=assessment, seen=f"{at} in run {run}")
+
+
+def _among_others(state: State, run: str, host: str, on: date | None) -> tuple[Assessment, HostRecords]:
+    change_set = runs.change_set(state, api.run_record(state, run).digest)
+    own, earlier = evidence.of_run(state, run), states.earlier(state, change_set)
+    names = [h.plan.name for h in change_set.hosts]
+    records = {
+        n: host_records([e for e in own if e.host == n], [e for e in earlier if e.host == n]) for n in names
+    }
+    day = datetime.combine(on, time.min, UTC) if on is not None else clock.now()
+    found = assessments(change_set, records, day).get(host)
+    if found is None:
+        message = f"run {run} takes another run back, and assesses nothing"
+        raise FerryError(message, hint="name the run that it takes back", code="no-assessment")
+    return found, records[host]
