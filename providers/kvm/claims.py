@@ -32,8 +32,12 @@ _FIELDS = ("run", "host", "digest", "state_id", "generation", "since")
 def read_claims(link: Link, ids: Collection[str] | None = None) -> dict[str, Claim]:
     """Return the claims on this libvirt by domain uuid; with `ids` only those on these domains.
 
-    A read: one call, and one more for each claim that is returned.
+    A read: one call, and one more for each claim that is returned. The claim on one domain alone is looked
+    up: a list of all would cost more with every machine that somebody claims.
     """
+    if ids is not None and len(ids) == 1:
+        held = {one: held_claim(link, one) for one in ids}
+        return {one: claim for one, claim in held.items() if claim is not None}
     found: dict[str, Claim] = {}
     for secret in link.read("list the claims", lambda: link.conn().listAllSecrets()):
         marked = _marked(secret)
@@ -42,6 +46,20 @@ def read_claims(link: Link, ids: Collection[str] | None = None) -> dict[str, Cla
             if text is not None:
                 found[marked] = _claim(text)
     return found
+
+
+def held_claim(link: Link, domain_id: str) -> Claim | None:
+    """Return the claim on a domain, or None. A read."""
+    secret = _secret(link, domain_id)
+    text = None if secret is None else link.find("read a claim", secret.XMLDesc)
+    return None if text is None else _claim(text)
+
+
+def _secret(link: Link, domain_id: str) -> Any | None:
+    return link.find(
+        f"look up the claim on machine {domain_id}",
+        lambda: link.conn().secretLookupByUsage(libvirt.VIR_SECRET_USAGE_TYPE_VOLUME, _USAGE + domain_id),
+    )
 
 
 def _marked(secret: Any) -> str | None:
@@ -62,7 +80,7 @@ class KvmClaims:
     ) -> Claim:
         """See the contract. A lower generation than the one held is refused: its worker was superseded."""
         domain = self._link.domain(ref)
-        held = self._held(ref)
+        held = held_claim(self._link, ref.id)
         if held is None or not _equal(held, claim):
             if held is not None and not held.same_holder(claim):
                 if succeeds is None or held.run != succeeds:
@@ -89,7 +107,7 @@ class KvmClaims:
         self._release(ref, expected, effect, exact=True)
 
     def _release(self, ref: MachineRef, claim: Claim, effect: Effect, *, exact: bool) -> None:
-        held = self._held(ref)
+        held = held_claim(self._link, ref.id)
         if held is not None and not (_equal(held, claim) if exact else held.same_holder(claim)):
             raise _taken(ref, held)
         domain = self._link.find_domain(ref)
@@ -103,19 +121,6 @@ class KvmClaims:
             gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
             raise not_found(gone)
 
-    def _held(self, ref: MachineRef) -> Claim | None:
-        secret = self._secret(ref)
-        text = None if secret is None else self._link.find("read a claim", secret.XMLDesc)
-        return None if text is None else _claim(text)
-
-    def _secret(self, ref: MachineRef) -> Any | None:
-        return self._link.find(
-            f"look up the claim on {ref.name}",
-            lambda: self._link.conn().secretLookupByUsage(
-                libvirt.VIR_SECRET_USAGE_TYPE_VOLUME, _USAGE + ref.id
-            ),
-        )
-
     def _put_on(self, ref: MachineRef, claim: Claim, effect: Effect) -> Claim:
         """Define the secret: libvirtd itself lets exactly one holder through. The same holder's is replaced
         in place."""
@@ -125,7 +130,7 @@ class KvmClaims:
             conn = self._link.conn()
             act(effect, f"claim machine {ref.name}", conn.secretDefineXML, _secret_xml(ref, claim, secret_id))
         except ProviderError as error:
-            held = None if error.kind is ErrorKind.UNCERTAIN else self._held(ref)
+            held = None if error.kind is ErrorKind.UNCERTAIN else held_claim(self._link, ref.id)
             if held is None or held.same_holder(claim):
                 raise
             effect.removed(ObjectKind.CLAIM, secret_id)
@@ -134,7 +139,7 @@ class KvmClaims:
         return claim
 
     def _take_off(self, ref: MachineRef, held: Claim, effect: Effect) -> None:
-        secret = self._secret(ref)
+        secret = _secret(self._link, ref.id)
         if secret is None:
             return
         secret_id = secret.UUIDString()

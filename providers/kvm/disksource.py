@@ -13,7 +13,6 @@ from orchestrator.contract.provider import FrozenDisk, unsupported
 from orchestrator.disks import open_image
 from orchestrator.model.machine import MachineRef
 from providers.kvm.chain import Layer
-from providers.kvm.convert import layers
 from providers.kvm.faults import not_found, permanent
 from providers.kvm.images import Images
 from providers.kvm.inventory import KvmInventory
@@ -48,8 +47,7 @@ class KvmDiskSource:
         if found is None:
             what = f"the snapshot of {ref.name} that this step made"
             raise not_found(what)
-        text = self._link.read(f"read machine {ref.name}", self._link.domain(ref).XMLDesc)
-        chains = layers(text, self._inventory.below)
+        chains = self._inventory.chains(self._link.domain(ref))
         return [
             (key, chains[key][0].path, _under(key, overlay, chains[key]))
             for key, overlay in found.overlays.items()

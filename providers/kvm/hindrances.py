@@ -108,8 +108,7 @@ def _host(link: Link) -> Finding:
 
 
 def _isolated_ports(link: Link) -> Finding:
-    version = link.read("read libvirt's version", lambda: link.conn().getLibVersion())
-    ok = version >= _ISOLATED_PORTS
+    ok = link.version() >= _ISOLATED_PORTS
     detail = "libvirt can isolate ports" if ok else "libvirt is older than 6.1: it has no isolated ports"
     return Finding(check="isolated ports", ok=ok, detail=detail)
 

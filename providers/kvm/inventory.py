@@ -15,7 +15,15 @@ from providers.kvm.cards import parse
 from providers.kvm.chain import Layer
 from providers.kvm.chain import below as header_below
 from providers.kvm.claims import read_claims
-from providers.kvm.convert import Around, SnapshotView, agent_connected, to_guest, to_machine, to_snapshot
+from providers.kvm.convert import (
+    Around,
+    SnapshotView,
+    agent_connected,
+    layers,
+    to_guest,
+    to_machine,
+    to_snapshot,
+)
 from providers.kvm.faults import conflict, not_found
 from providers.kvm.images import Images
 from providers.kvm.link import Link
@@ -105,6 +113,10 @@ class KvmInventory:
             return None
         kind = backing.find("format")
         return Layer(path, "" if kind is None else kind.get("type", ""))
+
+    def chains(self, domain: Any) -> dict[str, tuple[Layer, ...]]:
+        """Return the image chain of each disk of a domain that has a source, by the disk's key."""
+        return layers(self._link.read("read a machine", domain.XMLDesc), self.below)
 
     def snapshots(self, domain: Any) -> tuple[SnapshotView, ...]:
         """Return a domain's snapshots, oldest first."""

@@ -40,6 +40,7 @@ class Link:
         self.read_only = read_only
         self._lock = threading.Lock()
         self._conn: Any = None
+        self._version: int | None = None
         self._used = 0.0
 
     @property
@@ -57,8 +58,16 @@ class Link:
                 self._conn = None
             if self._conn is None:
                 self._conn = self._open()
+                self._version = None
             self._used = time.monotonic()
             return self._conn
+
+    def version(self) -> int:
+        """Return the version of libvirt at the other end; it is asked once on each connection."""
+        conn, known = self.conn(), self._version
+        if known is None:
+            known = self._version = self.read("ask for libvirt's version", conn.getLibVersion)
+        return known
 
     def close(self) -> None:
         """Close the connection. Repeatable."""

@@ -46,12 +46,11 @@ class MachineFilter:
         """Make it what `text` defines: what an earlier run made. Raises ProviderError: CONFLICT when another
         state has changed it."""
         now, (_, owner) = self.text(), read_filter(text)
-        if now is None:
+        if now is None or read_filter(now) != read_filter(text):
+            if now is not None:
+                self._ours(read_filter(now)[1], effect)
             if owner is not None:
                 effect.intend(ObjectKind.FILTER, entry(self.name, owner.token))
-            self._define(text, effect)
-        elif read_filter(now) != read_filter(text):
-            self._ours(read_filter(now)[1], effect)
             self._define(text, effect)
         if owner is not None and ours(effect, ObjectKind.FILTER, self.name, owner.token):
             effect.made(ObjectKind.FILTER, entry(self.name, owner.token))

@@ -4,7 +4,6 @@ Reads only. It must not believe libvirt, whose word it is there to check. Only f
 host and in this network namespace.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
+from providers.kvm.addresses import device_addresses
 
 _SYS = Path("/sys/class/net")
 _SECONDS = 20
@@ -85,17 +85,9 @@ class HostView:
 def look(*, chains: bool = True) -> HostView:
     """Look at this host, without `chains` not at the kernel's filter. Raises ProviderError where a tool is
     missing or fails."""
-    listed = json.loads(_run("ip", "-j", "addr", "show"))
-    addresses = {
-        device["ifname"]: tuple(
-            f"{a['local']}/{a['prefixlen']}" for a in device.get("addr_info", ()) if "local" in a
-        )
-        for device in listed
-        if "ifname" in device
-    }
     readable = chains and os.geteuid() == 0 and find_tool("ebtables-save")
     saved = _run("ebtables-save").splitlines() if readable else None
-    return HostView(addresses, None if saved is None else _nat_table(saved))
+    return HostView(device_addresses(), None if saved is None else _nat_table(saved))
 
 
 def kernel_bridge(device: str, sysfs: Path = _SYS) -> bool:
@@ -133,7 +125,7 @@ def _run(*command: str) -> str:
     program = find_tool(command[0])
     if program is None:
         message = f"the program {command[0]} is not on this host, so its networks cannot be looked at"
-        raise ProviderError(ErrorKind.UNSUPPORTED, message, hint="install iproute2 and ebtables")
+        raise ProviderError(ErrorKind.UNSUPPORTED, message, hint="install ebtables")
     try:
         done = subprocess.run(
             [program, *command[1:]], capture_output=True, text=True, timeout=_SECONDS, check=True

@@ -43,16 +43,18 @@ class KvmSnapshots:
             what = f"a snapshot with {consistency} consistency"
             raise unsupported(what, "use crash, or offline with the machine off")
         domain = self._link.domain(ref)
-        found = self._bearing(domain, effect.token)
+        machine = self._inventory.machine(ref)
+        known = any(snapshot.token == effect.token for snapshot in machine.snapshots)
+        found = self._bearing(domain, effect.token) if known else None
         if found is None:
-            found = self._make(domain, ref, name, consistency, effect)
+            found = self._make(domain, machine, name, consistency, effect)
         elif not effect.owns(ObjectKind.SNAPSHOT, _id(ref, effect.token)):
             raise _foreign(ref, found)
         for path in found.overlays.values():
             effect.made(ObjectKind.DISK, path)
         effect.made(ObjectKind.SNAPSHOT, _id(ref, effect.token))
         tell_pools(self._link, found.overlays.values(), there=True, effect=effect)
-        self._check(ref, found, consistency, effect)
+        self._check(domain, ref, found, consistency, effect)
         return found.snapshot
 
     def ensure_snapshot_removed(self, ref: MachineRef, token: str, effect: Effect) -> None:
@@ -76,9 +78,9 @@ class KvmSnapshots:
         return next((v for v in self._inventory.snapshots(domain) if v.snapshot.token == token), None)
 
     def _make(
-        self, domain: Any, ref: MachineRef, name: str, consistency: Consistency, effect: Effect
+        self, domain: Any, machine: Machine, name: str, consistency: Consistency, effect: Effect
     ) -> SnapshotView:
-        machine = self._inventory.machine(ref)
+        ref = machine.ref
         if any(snapshot.name == name for snapshot in machine.snapshots):
             message = f"machine {ref.name} has a snapshot {name} that is not of this step"
             raise conflict(message, "give the snapshot another name")
@@ -103,16 +105,18 @@ class KvmSnapshots:
             raise permanent(message)
         return made
 
-    def _check(self, ref: MachineRef, found: SnapshotView, asked: Consistency, effect: Effect) -> None:
+    def _check(
+        self, domain: Any, ref: MachineRef, found: SnapshotView, asked: Consistency, effect: Effect
+    ) -> None:
         """Read back what was got; less than asked is taken away again."""
         got = found.snapshot.consistency
         if got not in (asked, Consistency.OFFLINE):
             self.ensure_snapshot_removed(ref, effect.token, effect)
             message = f"the snapshot of {ref.name} came out as {got}, not {asked}; it was removed again"
             raise conflict(message, "somebody started the machine meanwhile; shut it down and try again")
-        chains = {disk.key: disk.chain for disk in self._inventory.machine(ref).disks}
+        chains = self._inventory.chains(domain)
         for key, path in found.overlays.items():
-            if path not in chains.get(key, ()):
+            if path not in (layer.path for layer in chains.get(key, ())):
                 message = f"disk {key} of {ref.name} is not written to its overlay {path} after the snapshot"
                 raise permanent(message, "compare virsh domblklist with virsh snapshot-dumpxml")
 
@@ -123,7 +127,7 @@ class KvmSnapshots:
             return
         if not effect.owns(ObjectKind.SNAPSHOT, _id(ref, token)):
             raise _foreign(ref, found)
-        if self._link.read("ask for libvirt's version", self._link.conn().getLibVersion) < REMOVABLE_SINCE:
+        if self._link.version() < REMOVABLE_SINCE:
             what = "removing an external snapshot with libvirt before 9.0"
             raise unsupported(
                 what, "update libvirt, or merge by virsh blockcommit and snapshot-delete --metadata"
