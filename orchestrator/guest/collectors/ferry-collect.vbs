@@ -414,26 +414,26 @@ Sub Files()
     Dim system
     system = Variable("SystemRoot") & "\System32"
     Emit """files"": {"
-    File "hosts", system & "\drivers\etc\hosts", 0, False
-    File "applicationHost.config", system & "\inetsrv\config\applicationHost.config", 0, True
+    File "hosts", system & "\drivers\etc\hosts"
+    File "applicationHost.config", system & "\inetsrv\config\applicationHost.config"
     Names "startup", Variable("ProgramData") & "\Microsoft\Windows\Start Menu\Programs\Startup"
     Tasks system & "\Tasks"
     Emit "},"
 End Sub
 
-Sub File(name, path, encoding, clear)
-    Dim lines
+Sub File(name, path)
+    Dim text
     If Not fso.FileExists(path) Then
         Emit Q(name) & ": {""state"": ""absent""},"
         Exit Sub
     End If
-    lines = TextLines(path, encoding)
-    If Not IsArray(lines) Then
+    text = FileText(path, 0)
+    If IsEmpty(text) Then
         Emit Q(name) & ": {""state"": ""denied""},"
         Exit Sub
     End If
-    If clear Then lines = Split(password.Replace(Join(lines, vbLf), "$1"), vbLf)
-    EmitLines Q(name) & ": {", lines, ","
+    text = password.Replace(Replace(text, vbCrLf, vbLf), "$1")
+    EmitLines Q(name) & ": {", Split(text, vbLf), ","
 End Sub
 
 Sub Names(name, folder)
@@ -517,8 +517,8 @@ Function Run(command)
     Run = shell.Run("%COMSPEC% /d /c " & command, 0, True)
 End Function
 
-' The lines of a text file; encoding -1 is UTF-16, 0 the code page. Empty (no array) where it cannot be read.
-Function TextLines(path, encoding)
+' A text file's content; encoding -1 is UTF-16, 0 the code page. No text at all (Empty) where it cannot be read.
+Function FileText(path, encoding)
     On Error Resume Next
     Dim stream, text
     text = ""
@@ -528,8 +528,14 @@ Function TextLines(path, encoding)
         text = stream.ReadAll
         stream.Close
     End If
-    If Err.Number <> 0 Then Exit Function
-    TextLines = Split(Replace(text, vbCrLf, vbLf), vbLf)
+    If Err.Number = 0 Then FileText = text
+End Function
+
+' Its lines; no array where it cannot be read.
+Function TextLines(path, encoding)
+    Dim text
+    text = FileText(path, encoding)
+    If Not IsEmpty(text) Then TextLines = Split(Replace(text, vbCrLf, vbLf), vbLf)
 End Function
 
 Function AllLines(path, encoding)
