@@ -40,9 +40,13 @@ class ChangeRequest(Value):
     approvals: int = 0
 
 
+FINDING = "finding:"
+"""How the item of a waiver begins that accepts a finding about the old host, not a difference."""
+
+
 class Waiver(Value):
-    """An accepted difference or failed check. `item` is a parity item ("service:Browser"); expired from
-    `expires` on."""
+    """An accepted difference or failed check. `item` is a parity item ("service:Browser") or a finding
+    ("finding:cluster-node"); expired from `expires` on."""
 
     item: str
     reason: str
@@ -51,7 +55,7 @@ class Waiver(Value):
 
 
 class ParitySpec(Value):
-    """How parity is judged."""
+    """How parity is judged. A host without a target has only waivers of findings."""
 
     profile: str = "generic"
     waivers: tuple[Waiver, ...] = ()

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
 
-from orchestrator.model.plan import Waiver
+from orchestrator.model.plan import FINDING, Waiver
 from orchestrator.parity.items import item_key
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.result import Ignored, ItemResult, Severity, State, WaiverNote, WaiverProblem
 
-FINDING = "finding:"
-"""How the item of a waiver begins that accepts a finding of the assessment, not a difference."""
 _NOTHING = "matches nothing on the old server or the new one"
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.model.endpoint import EndpointSettings, SettingValue
 from orchestrator.model.network import Flow, IsolationMode, IsolationSpec, NetworkSpec
 from orchestrator.model.plan import (
+    FINDING,
     ChangeRequest,
     Disposition,
     Expect,
@@ -89,7 +90,7 @@ class _Builder:
             isolation=None if lift else self._isolation(host.contain),
             lift=_lift(host.lift) if lift else None,
             target=self._target(host.target) if host.target else None,
-            parity=self._parity(host.parity) if host.target else None,
+            parity=self._parity(host.parity) if host.target else self._findings(host.parity),
         )
 
     def _isolation(self, spec: s.ContainSpec | None) -> IsolationSpec | None:
@@ -130,6 +131,11 @@ class _Builder:
             gate=bool(gate),
             waivers=tuple(Waiver(**w.model_dump()) for w in waivers.values()),
         )
+
+    def _findings(self, own: s.ParityEntry | None) -> ParitySpec | None:
+        """Return the accepted findings of a host without a target; None where there are none."""
+        waivers = tuple(w for w in self._parity(own).waivers if w.item.startswith(FINDING))
+        return ParitySpec(waivers=waivers) if waivers else None
 
 
 def _change(spec: s.ChangeSpec) -> ChangeRequest:

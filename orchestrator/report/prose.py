@@ -48,7 +48,7 @@ def _outside(change_set: ChangeSet) -> str:
 
 
 def _afterwards(change_set: ChangeSet) -> Pairs:
-    if change_set.kind is Kind.UNDO or not any(host.plan.parity for host in change_set.hosts):
+    if change_set.kind is Kind.UNDO or not any(h.plan.parity and h.plan.target for h in change_set.hosts):
         return ()
     text = "Parity is asked for (`ferry parity RUN --host HOST --refresh`) until it passes; then the switch."
     return (("Afterwards", text),)

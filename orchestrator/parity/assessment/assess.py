@@ -43,7 +43,7 @@ def assess(
     subject = Subject(name, facts, circumstances, support)
     found = fleet.needing(name) if fleet is not None else ()
     unseen = fleet.unseen(name) if fleet is not None else ()
-    findings = [*run_checks(CHECKS, subject), *_needed_by(found), *_unseen(unseen)]
+    findings = [*run_checks(CHECKS, subject), *_needed_by(found), *_unseen(name, fleet)]
     own = tuple(waiver for waiver in waivers if is_finding(waiver.item))
     results, notes = apply_waivers(_as_items(findings), (), own, circumstances.on, _NO_FINDING)
     waived = [_with_waiver(finding, results[windows_key(finding.item)]) for finding in findings]
@@ -82,14 +82,20 @@ def _need(dependency: Dependency) -> Ground:
     )
 
 
-def _unseen(hosts: tuple[str, ...]) -> Iterator[HostFinding]:
-    if hosts:
+def _unseen(name: str, fleet: Fleet | None) -> Iterator[HostFinding]:
+    if fleet is None:
+        return
+    grounds = [Ground(fact=host, value="no inventory yet") for host in fleet.unseen(name)]
+    grounds += [
+        Ground(fact=host, value=f"unknown: {', '.join(what)}") for host, what in fleet.half_seen(name)
+    ]
+    if grounds:
         yield HostFinding(
             id="cannot-tell",
             detail="dependents",
             severity=Severity.WARNING,
-            title="Cannot tell whether other hosts of the plan need it: nobody has seen their facts",
-            grounds=tuple(Ground(fact=host, value="no inventory yet") for host in hosts),
+            title="Cannot tell whether other hosts of the plan need it: not all of their facts were seen",
+            grounds=tuple(grounds),
             advice="Take their inventory first (a run keeps it), or ask their owners.",
             cannot_tell=True,
         )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from orchestrator.model.facts import ProductType, ServerFacts
 from orchestrator.parity.assessment.references import (
+    SECTIONS,
     Reference,
     aliases,
     keys_of,
@@ -16,7 +17,7 @@ from orchestrator.parity.assessment.references import (
     shares_in,
 )
 from orchestrator.parity.assessment.result import Dependency, Ground
-from orchestrator.parity.assessment.subject import Services
+from orchestrator.parity.assessment.subject import Services, why_unknown
 from orchestrator.parity.names import windows_key
 
 
@@ -35,6 +36,15 @@ class Fleet:
     def unseen(self, on: str) -> tuple[str, ...]:
         """Return the other hosts whose facts nobody has."""
         return tuple(name for name, known in self._facts.items() if known is None and name != on)
+
+    def half_seen(self, on: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the other hosts of which something is unknown that could name `on`, and what."""
+        found = (
+            (name, tuple(section for section in SECTIONS if why_unknown(known, section)))
+            for name, known in self._facts.items()
+            if known is not None and name != on
+        )
+        return tuple((name, sections) for name, sections in found if sections)
 
     def needing(self, on: str) -> tuple[Dependency, ...]:
         """Return what the other hosts need of `on`, by host and then in the order of their facts."""

@@ -10,6 +10,18 @@ from dataclasses import dataclass
 from orchestrator.model.facts import ServerFacts
 from orchestrator.parity.names import windows_key
 
+SECTIONS = (
+    "network.hosts",
+    "network",
+    "services",
+    "tasks",
+    "autostart",
+    "environment",
+    "printers",
+    "iis",
+    "odbc",
+)
+"""What names other machines: where one of these is unknown, a need may be overlooked."""
 _ODBC_PREFIX = re.compile(r"^(?:tcp|np|lpc|admin):", re.IGNORECASE)
 _OWN = frozenset({"LOCALHOST", "(LOCAL)", "."})
 _EVERYWHERE = ("127.", "169.254.", "0.", "::1", "fe80:")

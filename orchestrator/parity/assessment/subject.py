@@ -48,6 +48,22 @@ def _keys(pattern: str, known: Mapping[str, object]) -> tuple[str, ...]:
     return (pattern,) if pattern in known else ()
 
 
+def why_unknown(facts: ServerFacts, need: str) -> str:
+    """Return why a section ("disks") or a field ("identity.arch") is unknown; "" where it is known.
+
+    A section is also unknown where only a part of it could not be seen.
+    """
+    section, _, field = need.partition(".")
+    reasons = dict(facts.unknown)
+    for name, reason in reasons.items():
+        if name in (need, section) or name.startswith(f"{need}."):
+            return reason or _NO_REASON
+    value = getattr(facts, section)
+    if field and value is not None and not need.startswith(_DEFAULTED):
+        value = getattr(value, field)
+    return _NO_REASON if value is None else ""
+
+
 @dataclass(frozen=True)
 class Subject:
     """One host with everything that its checks look at."""
@@ -67,19 +83,8 @@ class Subject:
         return Ground(fact=fact, value=value, source=dict(self.facts.sources).get(section, ""))
 
     def unknown(self, need: str) -> str:
-        """Return why a section ("disks") or a field ("identity.arch") is unknown; "" where it is known.
-
-        A section is also unknown where only a part of it could not be seen.
-        """
-        section, _, field = need.partition(".")
-        reasons = dict(self.facts.unknown)
-        for name, reason in reasons.items():
-            if name in (need, section) or name.startswith(f"{need}."):
-                return reason or _NO_REASON
-        value = getattr(self.facts, section)
-        if field and value is not None and not need.startswith(_DEFAULTED):
-            value = getattr(value, field)
-        return _NO_REASON if value is None else ""
+        """Return why a section ("disks") or a field ("identity.arch") is unknown; "" where it is known."""
+        return why_unknown(self.facts, need)
 
     def running(self, names: Iterable[str]) -> tuple[Service, ...]:
         """Return the services and drivers of these names (`*` and `?` allowed) that are not switched off."""
@@ -94,6 +99,6 @@ class Subject:
 def service_ground(subject: Subject, service: Service) -> Ground:
     """Return a service as a ground."""
     start = service.start.value if service.start else "unknown"
-    return subject.ground(
-        f"services.{service.name}", f"{service.display_name or service.name}, start {start}"
-    )
+    # A display name that begins with @ stands in some DLL and says nothing to a reader.
+    shown = "" if service.display_name.startswith("@") else service.display_name
+    return subject.ground(f"services.{service.name}", f"{shown or service.name}, start {start}")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from orchestrator.diagnostics import Diagnostic
+from orchestrator.model.plan import FINDING
 from orchestrator.planfile.nodes import Table, Text, problem
 from orchestrator.planfile.rules.hosts import repeated, same_endpoint
 from orchestrator.planfile.rules.networks import known_endpoint, known_network
-from orchestrator.planfile.rules.view import Document, Host, key, text, texts
+from orchestrator.planfile.rules.view import Document, Host, key, table, tables, text, texts
 from orchestrator.planfile.values import (
     Address,
     BadValue,
@@ -31,14 +32,22 @@ def complete(document: Document) -> Iterator[Diagnostic]:
     """What a target needs is given there or in the defaults."""
     for host in document.hosts:
         if host.target is None:
-            if "parity" in host.node and "target" not in host.node.keys_at:
-                hint = "add a `target`, or remove `parity`"
+            if "parity" in host.node and "target" not in host.node.keys_at and not _only_findings(host):
+                hint = f"add a `target`, or leave only waivers of findings (`{FINDING}...`) in `parity`"
                 yield problem(key(host.node, "parity"), "parity-no-target", "parity without a target", hint)
             continue
         for name, example in _NEEDED.items():
             if not _has(host, name):
                 hint = f"add it, for example `{example}`, here or in `defaults.target`"
                 yield problem(host.target, "missing-key", f"the target has no `{name}`", hint)
+
+
+def _only_findings(host: Host) -> bool:
+    """Tell whether a host's parity only accepts findings about the old server, which needs no target."""
+    parity = table(host.node, "parity")
+    waivers = tables(parity, "waivers")
+    accepted = [(text(waiver, "item") or "").startswith(FINDING) for waiver in waivers]
+    return parity is not None and set(parity) == {"waivers"} and bool(accepted) and all(accepted)
 
 
 def _has(host: Host, name: str) -> bool:

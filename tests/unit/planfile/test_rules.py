@@ -112,3 +112,38 @@ def test_more_problems_than_anybody_reads_are_cut(check: Check, good: str) -> No
     assert len(problems) == 200
     _, problems = check(good + "".join(host(f"H{i}", "file01", "    wave: '-'\n") for i in range(500)))
     assert problems[-1].code == "too-many"
+
+
+FINDING = "{item: 'finding:cluster-node', reason: r, owner: o, expires: 2027-01-01}"
+DIFFERENCE = "{item: 'service:Browser', reason: r, owner: o, expires: 2027-01-01}"
+
+
+def test_a_host_without_a_target_may_accept_findings(check: Check, good: str) -> None:
+    plan, problems = check(good + host("A", "a", f"    parity: {{waivers: [{FINDING}]}}\n"))
+    assert problems == ()
+    assert plan is not None
+    parity = plan.hosts[1].parity
+    assert parity is not None
+    assert [w.item for w in parity.waivers] == ["finding:cluster-node"]
+
+
+@pytest.mark.parametrize(
+    "parity",
+    [
+        f"{{waivers: [{FINDING}, {DIFFERENCE}]}}",
+        f"{{profile: generic, waivers: [{FINDING}]}}",
+        "{waivers: []}",
+        "{}",
+    ],
+)
+def test_any_other_parity_needs_a_target(check: Check, good: str, parity: str) -> None:
+    assert codes(check, good + host("A", "a", f"    parity: {parity}\n")) == ["parity-no-target"]
+
+
+def test_of_the_defaults_a_host_without_a_target_takes_only_findings(check: Check, good: str) -> None:
+    defaults = f"defaults: {{parity: {{waivers: [{FINDING}, {DIFFERENCE}]}}}}\n"
+    plan, problems = check(good.replace("hosts:\n", defaults + "hosts:\n") + host("A", "a"))
+    assert problems == ()
+    assert plan is not None
+    accepted = [[w.item for w in h.parity.waivers] if h.parity else [] for h in plan.hosts]
+    assert accepted == [["finding:cluster-node", "service:Browser"], ["finding:cluster-node"]]

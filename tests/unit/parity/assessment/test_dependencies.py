@@ -198,6 +198,18 @@ def test_needs_become_findings_and_hosts_without_facts_are_named() -> None:
     assert result.verdict is Verdict.CANNOT_TELL
 
 
+def test_a_host_that_was_only_half_seen_is_named_with_what_is_unknown() -> None:
+    half = other(odbc=None, unknown=(("tasks.rest", "too many"),))
+    result = assess(
+        "FILE01",
+        FILE01,
+        Circumstances(on=b.TODAY, release=2025),
+        fleet=Fleet({"FILE01": FILE01, "APP02": half}),
+    )
+    (finding,) = [f for f in result.findings if f.item == "finding:cannot-tell:dependents"]
+    assert [(g.fact, g.value) for g in finding.grounds] == [("APP02", "unknown: tasks, odbc")]
+
+
 def test_the_order_of_hosts_makes_no_difference() -> None:
     hosts = {"APP02": other(**odbc("FILE01")), "WEB03": other(**task(r"copy \\FILE01\x ."))}
     turned = dict(reversed(hosts.items()))
