@@ -1,5 +1,6 @@
 """Inventories and parity: of disk images, of files, of hosts as a run found them."""
 
+import codecs
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from orchestrator.diagnostics import Diagnostic, FerryError, InvalidInput
 from orchestrator.engine import evidence
 from orchestrator.engine.state import State
 from orchestrator.engine.upkeep import refresh_parity
+from orchestrator.guest.collectors import facts_from_output, is_output
 from orchestrator.guest.offline import collect_from_image
 from orchestrator.lifecycle.builds import release_of
 from orchestrator.lifecycle.verdict import Verdict, is_server_2008_sp2
@@ -56,18 +58,34 @@ def stored(state: State, run: str, host: str, *, target: bool) -> ServerFacts:
 
 
 def of_file(path: Path) -> ServerFacts:
-    """Read an inventory that `ferry inventory` printed. Raises InvalidInput."""
+    """Read an inventory that `ferry inventory` printed, or what a collector printed inside a server.
+
+    Raises InvalidInput; FerryError where a collector's output is damaged (code "bad-collection").
+    """
+    data = _content(path)
+    if is_output(data):
+        return facts_from_output(data)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InvalidInput((Diagnostic("facts", f"{path} is larger than 64 MiB", "is it an inventory?"),))
-        return ServerFacts.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InvalidInput((Diagnostic("facts", f"{path} cannot be read: {error.strerror}"),)) from None
+        return ServerFacts.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         summary = f"{path} is no inventory: {where}: {first['msg']}"
-        raise InvalidInput((Diagnostic("facts", summary, "make one with `ferry inventory`"),)) from None
+        hint = "make one with `ferry inventory`, or in the server with the script of `ferry collector show`"
+        raise InvalidInput((Diagnostic("facts", summary, hint),)) from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidInput((Diagnostic("facts", f"{path} is larger than 64 MiB", "is it an inventory?"),))
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput((Diagnostic("facts", f"{path} cannot be read: {error.strerror}"),)) from None
+    # PowerShell's own ">" writes UTF-16.
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace").encode("utf-8", "replace")
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def parity_of_run(
@@ -77,7 +95,7 @@ def parity_of_run(
     the look before."""
     with states.opened(url) as state:
         run = states.run_id(state, name)
-        before = _last_look(state, run, host)
+        before = last_look(state, run, host)
         provider_names = runs.providers_of(state, run)
     if not refresh:
         return before, None
@@ -86,7 +104,7 @@ def parity_of_run(
     return now, progress(before, now)
 
 
-def _last_look(state: State, run: str, host: str) -> ParityResult:
+def last_look(state: State, run: str, host: str) -> ParityResult:
     """Return the newest comparison: of a refresh, else the baseline."""
     runs.known_host(state, run, host)
     for kind in ("refresh", "parity"):

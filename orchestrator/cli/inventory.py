@@ -28,6 +28,9 @@ def inventory(
     image_format: Annotated[
         str | None, typer.Option("--format", help="The image's format; default: told from the file.")
     ] = None,
+    brought: Annotated[
+        Path | None, typer.Option("--import", help="Read what a collector printed inside a server.")
+    ] = None,
     run: Annotated[str | None, typer.Option("--run", help="Show what this run found (or `last`).")] = None,
     target: Annotated[
         bool, typer.Option("--target", help="The run's replacement instead of the old server.")
@@ -42,25 +45,37 @@ def inventory(
     state: options.State = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print ServerFacts as JSON: of a disk image, or of a host as a run found it. Never logs in anywhere.
+    """Print ServerFacts as JSON: of a disk image, of a host as a run found it, or of what a person brings
+    from a server (`ferry collector show`). Never logs in anywhere.
 
     With --assess its assessment in words, with --json both; what has to be decided first is exit code 1.
     """
     with options.command(as_json) as output:
-        if (image is None) == (host is None or run is None):
-            hint = "ferry inventory --image FILE, or ferry inventory HOST --run RUN"
-            raise InvalidInput((Diagnostic("usage", "name an image, or a host and a run", hint),))
+        if [image is None, brought is None, host is None or run is None].count(False) != 1:
+            hint = "ferry inventory --image FILE, or --import FILE, or HOST --run RUN"
+            raise InvalidInput((Diagnostic("usage", "name one image, file, or host and run", hint),))
         if (assess and target) or (on is not None and not assess):
             hint = "ferry inventory HOST --run RUN --assess [--on DATE]"
             raise InvalidInput((Diagnostic("usage", "only the old server is assessed", hint),))
         named = (run or "", host or "")
-        if assess:
+        if brought is not None:
+            _bring(output, brought, assess)
+        elif assess:
             assessed = _assessed(image, image_format, state, *named, on.date() if on is not None else None)
             _print_assessed(output, assessed)
             if assessed.assessment.blockers:
                 options.finish(exits.FAILED)
         else:
             _print(output, _found(image, image_format, state, *named, target))
+
+
+def _bring(output: Output, brought: Path, assess: bool) -> None:
+    from orchestrator.app import imports
+
+    if assess:
+        hint = "ferry parity RUN --host HOST --import FILE, then ferry inventory HOST --run RUN --assess"
+        raise InvalidInput((Diagnostic("usage", "what is brought is assessed with its run", hint),))
+    _print(output, imports.imported(brought))
 
 
 def _found(

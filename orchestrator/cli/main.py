@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli import (
     claim,
+    collector,
     doctor,
     host,
     inventory,
@@ -34,7 +35,7 @@ plan = typer.Typer(no_args_is_help=True, help="Plan files and change sets.", ric
 for module in (plan_files, plan_changes, plan_runs):
     module.register(plan)
 app.add_typer(plan, name="plan")
-for module_with_group in (run, host, claim, journal):
+for module_with_group in (run, host, claim, journal, collector):
     app.add_typer(module_with_group.app, name=module_with_group.NAME)
 for single in (doctor, inventory, parity, report):
     single.register(app)

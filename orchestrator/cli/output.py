@@ -31,6 +31,11 @@ class Output:
             for line in text.split("\n"):
                 self.out.print(Text(printable(line, limit=20_000)))
 
+    def verbatim(self, text: str) -> None:
+        """Print a text of our own to the byte, unless JSON was asked for: a script, a schema."""
+        if not self.as_json:
+            self.out.file.write(text)
+
     def note(self, text: str, style: str = "") -> None:
         """Print a line for people on stderr."""
         for line in text.split("\n"):

@@ -28,6 +28,16 @@ def parity(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Take the replacement's inventory again first.")
     ] = False,
+    brought: Annotated[
+        Path | None,
+        typer.Option("--import", help="Take in facts that a person brings from inside the server."),
+    ] = None,
+    in_guest: Annotated[
+        bool, typer.Option("--in-guest", help="Collect facts inside, through the running guest's agent.")
+    ] = False,
+    target: Annotated[
+        bool, typer.Option("--target", help="--import, --in-guest: of the replacement, not of the host.")
+    ] = False,
     item: Annotated[
         str | None, typer.Option("--explain", help="Say why one item stands as it does.", metavar="ITEM")
     ] = None,
@@ -46,7 +56,9 @@ def parity(
         from orchestrator.parity.explain import explain
 
         progress: Progress | None = None
-        if len(what) == 1 and host is not None:
+        if brought is not None or in_guest or target:
+            result, progress = _from_inside(output, state, what, host, brought, in_guest, target)
+        elif len(what) == 1 and host is not None:
             result, progress = facts.parity_of_run(state, what[0], host, refresh)
         elif len(what) == 2 and host is None:
             result = facts.parity_of_files(Path(what[0]), Path(what[1]), profile, clock.now().date())
@@ -66,6 +78,32 @@ def parity(
         )
         _print(output, result, progress, everything)
         options.finish(exits.DONE if result.verdict in _PASSED else exits.GATE)
+
+
+def _from_inside(
+    output: Output,
+    state: str | None,
+    what: list[str],
+    host: str | None,
+    brought: Path | None,
+    in_guest: bool,
+    target: bool,
+) -> tuple[ParityResult, Progress | None]:
+    """Take facts in and return how the host stands; ends the command where nothing can be compared yet."""
+    from orchestrator.app import imports
+
+    if len(what) != 1 or host is None or (brought is None) is not in_guest:
+        hint = "ferry parity RUN --host HOST --import FILE [--target], or --in-guest instead of --import"
+        raise InvalidInput((Diagnostic("usage", "name a run, a host, and one source of facts", hint),))
+    if brought is not None:
+        result, progress = imports.into_run(state, what[0], host, brought, target=target)
+    else:
+        result, progress = imports.from_guest(state, what[0], host, target=target)
+    if result is None:
+        output.document({"parity": None, "progress": None})
+        output.note("the facts are kept; there is nothing to compare them with yet")
+        raise typer.Exit(exits.DONE)
+    return result, progress
 
 
 def _print(output: Output, result: ParityResult, progress: Progress | None, everything: bool) -> None:

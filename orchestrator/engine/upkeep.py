@@ -2,6 +2,8 @@
 all else."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from orchestrator.changeset.changes import ObservedEndpoint
 from orchestrator.contract.errors import LeaseLost
@@ -68,6 +70,17 @@ def refresh_parity(engine: Engine, run: str, host: str) -> ParityResult:
     Raises Refused (codes "no-host", "busy"), FerryError (code "no-evidence" where the run has no target of
     this host).
     """
+    with held(engine, run, host) as job:
+        facts = read_target(job, job.need("staged", StagedTarget), REFRESH)
+        job.keep("facts-refresh", facts)
+        result = judge(job, facts)
+        job.keep("refresh", result)
+        return result
+
+
+@contextmanager
+def held(engine: Engine, run: str, host: str) -> Iterator[Job]:
+    """Hold a run's host outside of its workflow. Raises Refused (codes "no-host", "busy")."""
     state = engine.runtime.state
     row = runs.row(state, run)
     change_set = runs.change_set(state, row.digest)
@@ -78,11 +91,7 @@ def refresh_parity(engine: Engine, run: str, host: str) -> ParityResult:
         raise Refused(message, hint=f"its hosts are: {names}", code="no-host")
     job = Job(engine, change_set, row.digest, change, _take(engine, run, host))
     try:
-        facts = read_target(job, job.need("staged", StagedTarget), REFRESH)
-        job.keep("facts-refresh", facts)
-        result = judge(job, facts)
-        job.keep("refresh", result)
-        return result
+        yield job
     finally:
         job.lease.release()
 
