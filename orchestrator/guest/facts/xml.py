@@ -12,7 +12,7 @@ from xml.parsers import expat
 from orchestrator.guest.clean import NAME, clean
 
 _MAX_DEPTH = 32
-_MAX_ELEMENTS = 200_000
+_MAX_ELEMENTS = 100_000
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"))
 
 

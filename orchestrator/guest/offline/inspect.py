@@ -153,15 +153,24 @@ class _Inspection:
             for index, place in enumerate(self._places)
             if place.volume is not None
         ]
-        walk = programs.walk_volumes(given, self._system.volume, self._system.folder)
+        where = "all NTFS volumes, services, tasks, autostart"
+        walk = notes.read(
+            "build_tests",
+            where,
+            lambda: programs.walk_volumes(given, self._system.volume, self._system.folder),
+            "there is no volume",
+        )
+        if walk is None:
+            notes.missing("programs", "the volumes cannot be walked")
+            return {"programs": None, "build_tests": None}
+        notes.sources.append(("programs", where))
+        if walk.cut:
+            notes.missing("programs.rest", walk.cut)
+            notes.missing("build_tests.rest", walk.cut)
         lines = list(programs.command_lines(found["services"], found["tasks"], found["autostart"]))
         volumes = {letter.upper(): volume for letter, volume in given}
         programs.named_programs((line for _, line in lines), volumes, drives.windows, walk.programs)
         tests = [*walk.tests, *programs.tests_in(lines)]
-        for name in ("programs", "build_tests"):
-            notes.sources.append((name, "all NTFS volumes, services, tasks, autostart"))
-            if walk.cut:
-                notes.missing(f"{name}.rest", f"not all was looked at: {walk.cut}")
         return {
             "programs": tuple(walk.programs[path] for path in sorted(walk.programs)),
             "build_tests": tuple(sorted(tests, key=lambda one: (one.path.casefold(), one.line, one.path))),

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyfsntfs
@@ -18,6 +19,13 @@ _FAULTS = (OSError, ValueError, OverflowError, UnicodeError)
 
 Read = Callable[[int, int], bytes]
 """Returns up to `length` bytes of a file at `offset`; fewer at its end."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many entries a walk may still look at."""
+
+    left: int
 
 
 class DamagedVolume(FerryError):
@@ -82,31 +90,34 @@ class Volume:
             if not _is_folder(child) and not _is_link(child):
                 yield name
 
-    def walk(self, path: str, most: int, skip: Callable[[str], bool]) -> Iterator[tuple[str, int, Read]]:
+    def walk(self, path: str, budget: Budget, skip: Callable[[str], bool]) -> Iterator[tuple[str, int, Read]]:
         """Yield (path, size in bytes, read) of the files below `path`, those near the top first.
 
-        At most `most` entries are looked at; folders for which `skip` says so, links and damaged ones are
+        It ends when the budget is used up. Folders for which `skip` says so, links and damaged folders are
         passed over.
         """
         start = self.find(path) if path.strip("\\") else self._root
         folders = deque([(path.rstrip("\\"), start)] if start is not None else [])
-        while folders and most > 0:
+        while folders and budget.left > 0:
             above, folder = folders.popleft()
-            for name, child in self._some_children(folder, most):
-                most -= 1
+            for name, child in self._some_children(folder, budget):
                 below = f"{above}\\{name}"
-                if _is_link(child):
+                try:
+                    link, deeper = _is_link(child), _is_folder(child)
+                except DamagedVolume:
                     continue
-                if not _is_folder(child):
-                    yield below, _size(child), _reader(child, below)
-                elif not skip(below):
+                if deeper and not link and not skip(below):
                     folders.append((below, child))
+                elif not deeper and not link:
+                    yield below, _size(child), _reader(child, below)
 
-    def _some_children(self, folder: Any, most: int) -> list[tuple[str, Any]]:
+    def _some_children(self, folder: Any, budget: Budget) -> list[tuple[str, Any]]:
         try:
-            found = [pair for pair, _ in zip(self._children(folder), range(most), strict=False)]
+            pairs = zip(range(budget.left), self._children(folder), strict=False)
+            found = [pair for _, pair in pairs]
         except DamagedVolume:
             return []
+        budget.left -= len(found)
         return sorted(found, key=lambda pair: (pair[0].casefold(), pair[0]))
 
     def folders(self, path: str) -> Iterator[str]:
@@ -173,7 +184,8 @@ def _size(entry: Any) -> int:
 def _reader(entry: Any, path: str) -> Read:
     def read(offset: int, length: int) -> bytes:
         try:
-            return bytes(entry.read_buffer_at_offset(length, offset)) if length else b""
+            inside = length > 0 and 0 <= offset < entry.get_size()
+            return bytes(entry.read_buffer_at_offset(length, offset)) if inside else b""
         except _FAULTS as fault:
             message = f"{path} cannot be read"
             raise DamagedVolume(message) from fault
@@ -182,10 +194,16 @@ def _reader(entry: Any, path: str) -> Read:
 
 
 def _is_folder(entry: Any) -> bool:
-    return bool(entry.has_directory_entries_index())
+    return _told(entry.has_directory_entries_index)
 
 
 def _is_link(entry: Any) -> bool:
-    flags = entry.file_attribute_flags
-    # None: the record that says so is gone. What it is then, nobody knows: not followed either.
-    return flags is None or bool(flags & _REPARSE_POINT)
+    return _told(lambda: entry.file_attribute_flags & _REPARSE_POINT)
+
+
+def _told(ask: Callable[[], Any]) -> bool:
+    try:
+        return bool(ask())
+    except _FAULTS as fault:
+        message = "an entry of a folder cannot be read"
+        raise DamagedVolume(message) from fault

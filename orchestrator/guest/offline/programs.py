@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 
 from orchestrator.guest import facts
 from orchestrator.guest.clean import clean
-from orchestrator.guest.offline.ntfs import DamagedVolume, Read, Volume
+from orchestrator.guest.offline.ntfs import Budget, DamagedVolume, Read, Volume
 from orchestrator.model.facts import AutoStart, BuildTest, Program, ScheduledTask, Service
 
 _MAX_ENTRIES = 20_000
+_MAX_FIRST = 5000
 _MAX_NAMED = 500
 _MAX_PROGRAMS = 2000
 _MAX_TESTS = 200
 _MAX_SCRIPT_BYTES = 64 * 1024 * 1024
-_PROGRAM_FOLDERS = (r"\program files", r"\program files (x86)")
+_PROGRAM_FOLDERS = (r"\Program Files", r"\Program Files (x86)")
+_PROGRAM_PATHS = tuple(f"{path.casefold()}\\" for path in _PROGRAM_FOLDERS)
 _NEVER = frozenset({r"\$recycle.bin", r"\system volume information", r"\$extend", r"\recycler"})
 _IN_WINDOWS = ("SYSVOL", r"System32\GroupPolicy")
 Named = Mapping[str, Volume]
@@ -31,16 +33,14 @@ class Walk:
     tests: list[BuildTest] = field(default_factory=list)
     cut: str = ""
     """Why not everything was looked at, "" if it was."""
-    _seen: int = 0
     _script_bytes: int = 0
 
     def look(self, shown: str, below: str, size: int, read: Read) -> None:
         """Take notice of one file; `shown` is its path with its drive, `below` that on its volume."""
         name = below.casefold()
-        self._seen += 1
         if name.endswith(facts.SCRIPTS):
             self._script(shown, size, read)
-        elif name.endswith(".exe") and name.startswith(_PROGRAM_FOLDERS):
+        elif name.endswith(".exe") and name.startswith(_PROGRAM_PATHS):
             if len(self.programs) < _MAX_PROGRAMS:
                 add_program(self.programs, shown, read)
             else:
@@ -62,29 +62,30 @@ class Walk:
 def walk_volumes(volumes: Iterable[tuple[str, Volume]], system: Volume, folder: str) -> Walk:
     """Walk over all volumes, given with what their paths begin with ("C:"); the `folder` of Windows is passed
     over but for its scripts of policies.
+
+    On the system volume these and the folders of programs come first, so that no folder of data uses up what
+    they need.
     """
     found, given = Walk(), list(volumes)
-    for prefix, volume in given:
-        own = folder.casefold() if volume is system else ""
-        starts = ["", *(rf"{folder}\{name}" for name in _IN_WINDOWS)] if own else [""]
-        share = _MAX_ENTRIES // len(given) // len(starts)
+    for prefix, volume in sorted(given, key=lambda pair: pair[1] is not system):
+        first = [rf"{folder}\{name}" for name in _IN_WINDOWS] + list(_PROGRAM_FOLDERS)
+        starts = [*(first if volume is system else ()), ""]
+        seen = {start.casefold() for start in starts} | ({folder.casefold()} if volume is system else set())
+        share = _MAX_ENTRIES // len(given)
         for start in starts:
-            _walk(found, prefix, volume, start, share, own)
+            budget = Budget(min(share, _MAX_FIRST) if start else share)
+            share -= budget.left
+            _walk(found, prefix, volume, start, budget, seen)
+            share += budget.left
     return found
 
 
-def _walk(found: Walk, prefix: str, volume: Volume, start: str, most: int, own: str) -> None:
-    def skip(path: str) -> bool:
-        return path.casefold() in _NEVER or (not start and path.casefold() == own)
-
-    looked = 0
-    for path, size, read in volume.walk(start, most, skip):
-        looked += 1
-        if path.startswith("\\$"):
-            continue  # the file system's own
-        found.look(f"{prefix}{path}", path, size, read)
-    if looked >= most:
-        found.cut = f"more than {most} files below {clean(prefix + start) or 'a volume'}"
+def _walk(found: Walk, prefix: str, volume: Volume, start: str, budget: Budget, seen: set[str]) -> None:
+    for path, size, read in volume.walk(start, budget, lambda path: path.casefold() in _NEVER | seen):
+        if not path.startswith("\\$"):  # the file system's own
+            found.look(f"{prefix}{path}", path, size, read)
+    if not budget.left:
+        found.cut = f"there are more entries below {clean(prefix + start)} than are looked at"
 
 
 def named_programs(commands: Iterable[str], volumes: Named, windows: str, into: dict[str, Program]) -> None:

@@ -13,7 +13,7 @@ from orchestrator.guest.clean import clean
 _MAX_WARNINGS = 50
 _UNREADABLE = "the part of the registry that holds it cannot be read"
 # What a reader of hostile bytes can stumble over beside the errors of our own.
-_FAULTS = (FerryError, ValueError, LookupError, ArithmeticError, struct.error, RecursionError)
+_FAULTS = (FerryError, OSError, ValueError, LookupError, ArithmeticError, struct.error, RecursionError)
 
 T = TypeVar("T")
 K = TypeVar("K")

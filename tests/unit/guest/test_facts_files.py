@@ -198,6 +198,8 @@ def pe(machine: int, runtime: str = "") -> bytes:
         (mz() + b"NE" + bytes(52) + b"\x02" + bytes(20), ProgramKind.WIN16, ""),
         (mz() + b"NE" + bytes(52) + b"\x01" + bytes(20), ProgramKind.OTHER, ""),
         (mz() + b"LE" + bytes(100), ProgramKind.OTHER, ""),
+        (mz(9000) + bytes(9000 - 64) + pe(0x8664)[64:], ProgramKind.X64, ""),
+        (mz(2**32 - 1), ProgramKind.DOS, ""),
         (b"MZ" + bytes(200), ProgramKind.DOS, ""),
         (b"MZ", ProgramKind.DOS, ""),
     ],

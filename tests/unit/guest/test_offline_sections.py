@@ -270,6 +270,18 @@ def test_the_file_server_in_full(lab_image: Callable[[str], Path]) -> None:
     export = next(task for task in found.tasks if task.path == "\\NightlyExport")
     assert (export.run_as, export.triggers) == (r"BRANCH\svc_export", ("daily at 01:30",))
     assert found.build_tests == ()
+    assert found.users is not None
+    assert {one.name: one.enabled for one in found.users}["mueller"] is False
+    assert found.hotfixes is not None
+    assert [one.id for one in found.hotfixes][-1] == "KB4493730"
+    assert found.environment is not None
+    assert {one.name: one.value for one in found.environment}["BRANCH_CODE"] == "BER07"
+    assert found.autostart is not None
+    assert [one.name for one in found.autostart] == ["MepTray"]
+    assert found.programs is not None
+    assert {one.kind for one in found.programs} == {ProgramKind.X86, ProgramKind.X64}
+    assert found.security is not None
+    assert (found.security.smb1_client, found.security.lm_compatibility) == (True, 3)
 
 
 def test_the_web_server_in_full(lab_image: Callable[[str], Path]) -> None:
