@@ -19,6 +19,7 @@ from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.plan import ParitySpec
 from orchestrator.parity.compare import compare
+from orchestrator.parity.pack import RulePack, load_folder
 from orchestrator.parity.progress import progress
 from orchestrator.parity.result import ParityResult, Progress
 
@@ -115,10 +116,18 @@ def last_look(state: State, run: str, host: str) -> ParityResult:
     raise FerryError(message, hint="`ferry run show` tells how far the run came", code="no-evidence")
 
 
-def parity_of_files(before: Path, after: Path, profile: str, today: date) -> ParityResult:
+def rules_of(folder: Path | None) -> RulePack | None:
+    """Return the rules with those of a site's folder before them; None: only those that ship."""
+    return load_folder(folder) if folder else None
+
+
+def parity_of_files(
+    before: Path, after: Path, profile: str, today: date, rules: RulePack | None = None
+) -> ParityResult:
     """Compare two inventories; the release is told from the newer one."""
     old, new = of_file(before), of_file(after)
-    return compare(old, new, ParitySpec(profile=profile), release=_target_release(new), today=today)
+    spec = ParitySpec(profile=profile)
+    return compare(old, new, spec, release=_target_release(new), today=today, pack=rules)
 
 
 def _target_release(facts: ServerFacts) -> int:

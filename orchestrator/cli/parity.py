@@ -44,6 +44,10 @@ def parity(
     profile: Annotated[
         str, typer.Option("--profile", help="For two inventories: how they are judged.")
     ] = "generic",
+    rules: Annotated[
+        Path | None,
+        typer.Option("--rules", help="For two inventories: a folder with a site's own rules.", metavar="DIR"),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="List also what is the same or equivalent.")
     ] = False,
@@ -56,17 +60,19 @@ def parity(
         from orchestrator.parity.explain import explain
 
         progress: Progress | None = None
+        if rules is not None and len(what) != 2:
+            raise _usage("rules of a site are for two inventories")
+        pack = facts.rules_of(rules)
         if brought is not None or in_guest or target:
             result, progress = _from_inside(output, state, what, host, brought, in_guest, target)
         elif len(what) == 1 and host is not None:
             result, progress = facts.parity_of_run(state, what[0], host, refresh)
         elif len(what) == 2 and host is None:
-            result = facts.parity_of_files(Path(what[0]), Path(what[1]), profile, clock.now().date())
+            result = facts.parity_of_files(Path(what[0]), Path(what[1]), profile, clock.now().date(), pack)
         else:
-            hint = "ferry parity RUN --host HOST, or ferry parity BEFORE.json AFTER.json"
-            raise InvalidInput((Diagnostic("usage", "name a run and a host, or two inventories", hint),))
+            raise _usage("name a run and a host, or two inventories")
         if item is not None:
-            words = explain(result, item)
+            words = explain(result, item, pack)
             output.document({"item": item, "explanation": words})
             output.text(words)
             return
@@ -104,6 +110,11 @@ def _from_inside(
         output.note("the facts are kept; there is nothing to compare them with yet")
         raise typer.Exit(exits.DONE)
     return result, progress
+
+
+def _usage(summary: str) -> InvalidInput:
+    hint = "ferry parity RUN --host HOST, or ferry parity BEFORE.json AFTER.json [--rules DIR]"
+    return InvalidInput((Diagnostic("usage", summary, hint),))
 
 
 def _print(output: Output, result: ParityResult, progress: Progress | None, everything: bool) -> None:

@@ -11,7 +11,7 @@ from orchestrator.model.facts import ServerFacts
 from orchestrator.model.plan import ParitySpec
 from orchestrator.parity.excuses import CORE_RULES, Context
 from orchestrator.parity.item import KINDS, SECTIONS, Item, Items
-from orchestrator.parity.items import items_of, unknown_sections
+from orchestrator.parity.items import items_of, unknown_parts, unknown_sections
 from orchestrator.parity.judge import judge
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.pack import RulePack, profile, shipped_pack
@@ -62,6 +62,7 @@ def compare(
     ignored = tuple(outcome for outcome in judged.values() if isinstance(outcome, Ignored))
     results = {key: outcome for key, outcome in judged.items() if isinstance(outcome, ItemResult)}
     results = _with_unknown_sections(context, results, unknown_sections(old), unknown_sections(new))
+    results |= _unknown_parts(context, unknown_parts(old))
     waivers = tuple(waiver for waiver in spec.waivers if not is_finding(waiver.item))
     results, notes = apply_waivers(results, ignored, waivers, today)
     items = tuple(sorted(results.values(), key=_order))
@@ -134,6 +135,22 @@ def _with_unknown_sections(
         found = _unknown_section(section, severity, len(missed), old.get(section, ""), new.get(section, ""))
         kept[windows_key(found.item)] = found
     return kept
+
+
+def _unknown_parts(context: Context, parts: Mapping[str, str]) -> dict[str, ItemResult]:
+    """Give an unknown item for what is hidden in a section of the old server that is otherwise known.
+
+    On the new server it needs none: what cannot be seen there is missing, and that is said.
+    """
+    found = {}
+    for part, reason in parts.items():
+        key = windows_key(f"section:{part}")
+        kinds = SECTIONS[part.partition(".")[0]]
+        weights = [context.profile.severity(kind, key) for kind in kinds]
+        severity = max((w for w in weights if w), key=RANK.__getitem__, default=None)
+        if severity is not None:
+            found[key] = _unknown_section(part, severity, 0, reason, "")
+    return found
 
 
 def _section_severity(

@@ -36,6 +36,19 @@ def unknown_sections(facts: ServerFacts) -> Mapping[str, str]:
     return {name: _reason(reasons, name) for name in SECTIONS if _is_unseen(facts, name)}
 
 
+def unknown_parts(facts: ServerFacts) -> Mapping[str, str]:
+    """Return the parts of known sections that the collector could not see ("tasks.rest"), with reasons."""
+    whole = {f"{outer}.{section}" for section, outer in _INSIDE.items()}
+    unseen = unknown_sections(facts)
+    return {
+        name: reason
+        for name, reason in facts.unknown
+        if (section := name.partition(".")[0]) in SECTIONS
+        and section not in unseen
+        and name not in (section, *whole)
+    }
+
+
 def item_key(written: str) -> str:
     """Return the key of an item as a person wrote it ("software:7-Zip 23.01 (x64)")."""
     kind, colon, name = written.strip().partition(":")

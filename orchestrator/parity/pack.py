@@ -48,7 +48,17 @@ class RulePack(Value):
 
     def find(self, key: str, release: int, *effects: Effect) -> Rule | None:
         """Return the first rule for the item with one of these effects."""
-        return next((r for r in self.rules if r.effect in effects and r.matches(key, release)), None)
+        asked = self._by_kind.get(key.partition(":")[0], ())
+        return next((r for r in asked if r.effect in effects and r.matches(key, release)), None)
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, tuple[Rule, ...]]:
+        """Rules by the kinds that they speak of: a comparison asks some thousand times."""
+        found: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            for kind in dict.fromkeys(windows_key(item.partition(":")[0]) for item in rule.items):
+                found.setdefault(kind, []).append(rule)
+        return {kind: tuple(rules) for kind, rules in found.items()}
 
     @cached_property
     def starts(self) -> frozenset[tuple[str, str]]:
