@@ -2,7 +2,7 @@
 passes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -61,7 +61,7 @@ def parity(
 
         progress: Progress | None = None
         if rules is not None and len(what) != 2:
-            raise _usage("rules of a site are for two inventories")
+            _refuse("rules of a site are for two inventories")
         pack = facts.rules_of(rules)
         if brought is not None or in_guest or target:
             result, progress = _from_inside(output, state, what, host, brought, in_guest, target)
@@ -70,7 +70,7 @@ def parity(
         elif len(what) == 2 and host is None:
             result = facts.parity_of_files(Path(what[0]), Path(what[1]), profile, clock.now().date(), pack)
         else:
-            raise _usage("name a run and a host, or two inventories")
+            _refuse("name a run and a host, or two inventories")
         if item is not None:
             words = explain(result, item, pack)
             output.document({"item": item, "explanation": words})
@@ -112,9 +112,9 @@ def _from_inside(
     return result, progress
 
 
-def _usage(summary: str) -> InvalidInput:
+def _refuse(summary: str) -> NoReturn:
     hint = "ferry parity RUN --host HOST, or ferry parity BEFORE.json AFTER.json [--rules DIR]"
-    return InvalidInput((Diagnostic("usage", summary, hint),))
+    raise InvalidInput((Diagnostic("usage", summary, hint),))
 
 
 def _print(output: Output, result: ParityResult, progress: Progress | None, everything: bool) -> None:
