@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-from orchestrator.app import clock, facts, states
+from orchestrator.app import clock, facts, reports, states
 from orchestrator.diagnostics import FerryError
 from orchestrator.engine import api, evidence, runs
 from orchestrator.engine.state import State
@@ -51,7 +51,8 @@ def of_run(url: str | None, name: str, host: str, on: date | None) -> Assessed:
 
 def _among_others(state: State, run: str, host: str, on: date | None) -> tuple[Assessment, HostRecords]:
     change_set = runs.change_set(state, api.run_record(state, run).digest)
-    own, earlier = evidence.of_run(state, run), states.earlier(state, change_set)
+    own = evidence.of_run(state, run)
+    earlier = reports.earlier(state, change_set, own)
     names = [h.plan.name for h in change_set.hosts]
     records = {
         n: host_records([e for e in own if e.host == n], [e for e in earlier if e.host == n]) for n in names

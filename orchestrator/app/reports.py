@@ -1,5 +1,6 @@
 """Reports: of a change set before it runs; of a run with its evidence, approvals and journal heads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.app import clock, states
@@ -7,13 +8,14 @@ from orchestrator.changeset import store
 from orchestrator.changeset.changes import ChangeSet
 from orchestrator.engine import api, approvals, evidence, journal, runs
 from orchestrator.engine.state import State
+from orchestrator.history import Evidence
 from orchestrator.report.model import ReportView
 from orchestrator.report.view import build_view
 
 
-def before(change_set: ChangeSet, digest: str, state: State | None = None) -> ReportView:
-    """Return the board's view of a change set; `state` has what earlier runs found of its hosts."""
-    earlier = states.earlier(state, change_set) if state is not None else ()
+def before(change_set: ChangeSet, digest: str, seen: states.SeenBefore | None = None) -> ReportView:
+    """Return the board's view of a change set; `seen` is what earlier runs saw of its hosts."""
+    earlier = seen.facts(change_set.hosts) if seen is not None else ()
     return build_view(change_set, digest, now=clock.now(), earlier=earlier)
 
 
@@ -29,7 +31,7 @@ def of(url: str | None, what: str) -> ReportView:
                 digest,
                 now=clock.now(),
                 approvals=given,
-                earlier=states.earlier(state, change_set),
+                earlier=states.SeenBefore(state).facts(change_set.hosts),
             )
         return _of_run(state, states.run_id(state, what))
 
@@ -37,13 +39,20 @@ def of(url: str | None, what: str) -> ReportView:
 def _of_run(state: State, run: str) -> ReportView:
     record = api.run_record(state, run)
     change_set = runs.change_set(state, record.digest)
+    own = evidence.of_run(state, run)
     return build_view(
         change_set,
         record.digest,
         now=clock.now(),
         run=record,
-        evidence=evidence.of_run(state, run),
+        evidence=own,
         approvals=approvals.of_digest(state, record.digest),
         heads={host: head for host, head in journal.heads(state, run).items() if host},
-        earlier=states.earlier(state, change_set),
+        earlier=earlier(state, change_set, own),
     )
+
+
+def earlier(state: State, change_set: ChangeSet, own: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Return what other runs saw of the hosts that a run has no facts of."""
+    seen = {piece.host for piece in own if piece.kind == "facts-source"}
+    return states.SeenBefore(state).facts(h for h in change_set.hosts if h.plan.name not in seen)

@@ -2,12 +2,12 @@
 journal."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from orchestrator.app import clock
-from orchestrator.changeset.changes import ChangeSet, KnownIdentity
+from orchestrator.changeset.changes import ChangeSet, HostChange, KnownIdentity
 from orchestrator.changeset.observe import KnownOf
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import api, approvals, evidence, journal, runs
@@ -42,40 +42,47 @@ def run_id(state: State, name: str) -> str:
     return found[-1].run
 
 
+class SeenBefore:
+    """What earlier runs saw of hosts: good for the machine itself, not for its name alone. Asked once."""
+
+    def __init__(self, state: State) -> None:
+        """Look into this state, which must stay open."""
+        self._state = state
+        self._found: dict[tuple[str, str], Evidence | None] = {}
+
+    def identity(self, host: str, machine: Machine) -> KnownIdentity | None:
+        """Return which Windows a host is, by the newest evidence."""
+        found = self._facts(host, machine)
+        if found is None:
+            return None
+        identity = ServerFacts.model_validate_json(found.body).identity
+        return KnownIdentity(identity=identity, at=found.at, run=found.run)
+
+    def facts(self, hosts: Iterable[HostChange]) -> tuple[Evidence, ...]:
+        """Return the newest facts of those hosts of which there are any."""
+        found = (self._facts(host.plan.name, host.source) for host in hosts)
+        return tuple(facts for facts in found if facts is not None)
+
+    def _facts(self, host: str, machine: Machine) -> Evidence | None:
+        key = (host, machine.ref.id)
+        if key not in self._found:
+            self._found[key] = self._look(host, machine)
+        return self._found[key]
+
+    def _look(self, host: str, machine: Machine) -> Evidence | None:
+        found = evidence.newest_of_host(self._state, host, "facts-source")
+        if found is None:
+            return None
+        change_set = runs.change_set(self._state, runs.row(self._state, found.run).digest)
+        seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
+        return found if seen.get(host) == machine.ref.id else None
+
+
 @contextmanager
 def known_of(url: str | None) -> Iterator[KnownOf]:
-    """Give a look-up of identities in stored evidence, good for the machine itself and not for its name
-    alone."""
+    """Give a look-up of identities in stored evidence."""
     with opened(url) as state:
-        yield known_in(state)
-
-
-def known_in(state: State) -> KnownOf:
-    """Return such a look-up in a state that is open."""
-    return lambda host, machine: _known(state, host, machine)
-
-
-def earlier(state: State, change_set: ChangeSet) -> tuple[Evidence, ...]:
-    """Return the newest facts of each host of a change set, of whichever run saw that same machine."""
-    found = (_facts(state, host.plan.name, host.source) for host in change_set.hosts)
-    return tuple(facts for facts in found if facts is not None)
-
-
-def _facts(state: State, host: str, machine: Machine) -> Evidence | None:
-    found = evidence.newest_of_host(state, host, "facts-source")
-    if found is None:
-        return None
-    change_set = runs.change_set(state, runs.row(state, found.run).digest)
-    seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
-    return found if seen.get(host) == machine.ref.id else None
-
-
-def _known(state: State, host: str, machine: Machine) -> KnownIdentity | None:
-    found = _facts(state, host, machine)
-    if found is None:
-        return None
-    identity = ServerFacts.model_validate_json(found.body).identity
-    return KnownIdentity(identity=identity, at=found.at, run=found.run)
+        yield SeenBefore(state).identity
 
 
 def approve(

@@ -39,9 +39,10 @@ def preview(
         from orchestrator.report.write import write_report
 
         with states.opened(state) as opened:
-            change_set = planning.preview(plan, clock.now(), states.known_in(opened))
+            seen = states.SeenBefore(opened)
+            change_set = planning.preview(plan, clock.now(), seen.identity)
             value = store.digest(change_set) if out is None else store.save(change_set, out)
-            view = reports.before(change_set, value, opened)
+            view = reports.before(change_set, value, seen)
         if report is not None:
             for path in write_report(view, ("html", "text", "json"), report):
                 output.note(f"written: {path}")

@@ -59,7 +59,7 @@ ASSESSMENT_MEANING = {
     Verdict.FAIL: "Something was found that has to be settled, or accepted by a waiver, before it goes on.",
     Verdict.CANNOT_TELL: "Something that would decide could not be seen, so that nobody can say.",
 }
-NOT_ASSESSED = "Not assessed: nobody has seen its facts yet."
+NOT_ASSESSED = "Not assessed: no facts of it are at hand."
 _SEVERITY_TONES = {Severity.BLOCKER: Tone.BAD, Severity.WARNING: Tone.WARN, Severity.INFO: Tone.NEUTRAL}
 _STATE_TONES = {
     State.MISSING: Tone.BAD,

@@ -114,8 +114,9 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ..
 
 def test_a_board_report_rests_on_what_an_earlier_run_saw_of_the_same_machine(tmp_path: Path) -> None:
     with states.opened(fill(tmp_path)) as state:
-        view = reports.before(change_set(), "d", state)
+        seen = states.SeenBefore(state)
+        view = reports.before(change_set(), "d", seen)
         assert [host.assessment is not None for host in view.hosts] == [True, True, False]
         elsewhere = b.a_machine("file01", endpoint="lab", ref=b.a_machine("other").ref)
         moved = b.a_change_set(b.a_host_change(source=elsewhere))
-        assert reports.before(moved, "d", state).hosts[0].assessment is None
+        assert reports.before(moved, "d", seen).hosts[0].assessment is None

@@ -72,3 +72,9 @@ def test_of_two_waivers_the_longer_one_counts_whatever_their_order() -> None:
     long = b.a_waiver("SHARE:projects")
     assert run(short, long) == run(long, short)
     assert run(short, long).verdict is Verdict.PASS_WITH_WAIVERS
+
+
+def test_a_waiver_of_a_finding_is_no_affair_of_the_comparison() -> None:
+    result = run(b.a_waiver("finding:32-bit", expires=b.TODAY), new=b.new_facts())
+    assert result.waiver_notes == ()
+    assert result.verdict is Verdict.PASS

@@ -44,8 +44,8 @@ def notes(found: ReportView) -> list[tuple[Tone, str]]:
 def test_a_host_that_nobody_has_seen_is_not_assessed_and_says_so() -> None:
     found = view()
     assert found.hosts[0].assessment is None
-    assert "nobody has seen its facts" in render_text(found)
-    assert "nobody has seen its facts" in render_html(found)
+    assert "no facts of it are at hand" in render_text(found)
+    assert "no facts of it are at hand" in render_html(found)
 
 
 def test_before_a_run_the_facts_of_an_earlier_one_count_with_their_age() -> None:
