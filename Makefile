@@ -31,7 +31,7 @@ soak:
 	FERRY_SOAK_SEED=$(SEED) FERRY_SOAK_MINUTES=$(MINUTES) pytest -m soak --timeout=0 --hypothesis-seed=$(SEED)
 
 bench:
-	@.ci/setup --tests >&2
+	@.ci/setup $(if $(filter-out offline,$(NAME)),--tests,--bench) >&2
 	@python tests/bench $(NAME)
 
 demo: setup
