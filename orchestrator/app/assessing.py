@@ -2,18 +2,20 @@
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 
 from orchestrator.app import clock, facts, reports, states
 from orchestrator.diagnostics import FerryError
 from orchestrator.engine import api, evidence, runs
 from orchestrator.engine.state import State
-from orchestrator.lifecycle import is_server_2008_sp2
+from orchestrator.lifecycle import DISPUTES, FALSE_STATEMENTS, is_server_2008_sp2
 from orchestrator.model.base import Value
 from orchestrator.parity.assessment.assess import assess
 from orchestrator.parity.assessment.result import Assessment
 from orchestrator.parity.assessment.subject import Circumstances
 from orchestrator.report import wording
 from orchestrator.report.assessment import assessment_view, assessments
+from orchestrator.report.layout import bullets
 from orchestrator.report.records import HostRecords, host_records
 from orchestrator.report.text import render_assessment
 
@@ -26,9 +28,34 @@ class Assessed(Value):
     seen: str
 
     def text(self) -> str:
-        """Return the assessment as lines of text."""
+        """Return the assessment as lines of text, then what is disputed about its dates."""
         view = assessment_view(self.assessment, self.seen)
-        return "\n".join([f"{self.assessment.host}: {view.badge.text}", *render_assessment(view)])
+        lines = [f"{self.assessment.host}: {view.badge.text}", *render_assessment(view)]
+        return "\n".join([*lines, *_disputed()] if self.disputed else lines)
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it for a program."""
+        parts: dict[str, Any] = {
+            "facts": self.found.facts.model_dump(mode="json"),
+            "assessment": self.assessment.model_dump(mode="json"),
+        }
+        if self.disputed:
+            parts["disputes"] = [one.model_dump(mode="json") for one in DISPUTES]
+            parts["false_statements"] = [one.model_dump(mode="json") for one in FALSE_STATEMENTS]
+        return parts
+
+    @property
+    def disputed(self) -> bool:
+        """Whether it is a release about which contradicting dates circulate."""
+        release = self.assessment.support.release
+        return release is not None and release.key == "2008"
+
+
+def _disputed() -> list[str]:
+    claims = [(one.about, "; ".join(f"{c.says} ({c.who})" for c in one.claims), one) for one in DISPUTES]
+    disputes = [f"{about}: {said}. Used: {one.used}. {one.why}" for about, said, one in claims]
+    wrong = [f'"{one.says}": {one.truth}' for one in FALSE_STATEMENTS]
+    return ["", "Dates that are disputed:", *bullets(disputes), "", "Said, and wrong:", *bullets(wrong)]
 
 
 def of_image(image: Path, fmt: str | None, on: date | None) -> Assessed:
