@@ -105,10 +105,7 @@ def _print(output: Output, found: "Found") -> None:
 
 
 def _print_assessed(output: Output, assessed: "Assessed") -> None:
-    facts, assessment = assessed.found.facts, assessed.assessment
-    output.document(
-        {"facts": facts.model_dump(mode="json"), "assessment": assessment.model_dump(mode="json")}
-    )
+    output.document(assessed.document())
     output.text(assessed.text())
     _note(output, assessed.found)
 

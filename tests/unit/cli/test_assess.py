@@ -65,6 +65,7 @@ def test_a_host_of_a_run_is_assessed_among_the_others(tmp_path: Path) -> None:
     assert "APP02 needs it and is cut off" in words
     assert "WEB03 no inventory yet" in words
     assert "accepted: that is why (owner infra-ops" in words
+    assert "Dates that are disputed: - end of mainstream support of 2008: 9 July 2013" in words
 
 
 def test_json_has_the_facts_and_the_assessment(tmp_path: Path) -> None:
@@ -83,6 +84,7 @@ def test_json_has_the_facts_and_the_assessment(tmp_path: Path) -> None:
     assert document["facts"]["identity"]["build"] == 6003
     assert document["assessment"]["support"]["phase"] == "extended"
     assert document["assessment"]["on"] == "2019-06-01"
+    assert any("9 July 2013" in claim["says"] for one in document["disputes"] for claim in one["claims"])
     assert [d["who"] for d in document["assessment"]["dependencies"]] == ["APP02"]
 
 
