@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from orchestrator.parity.item import SETS, Item, Items, parts
+from orchestrator.parity.kinds.machine import DEFAULT_BASIS
 from orchestrator.parity.names import version_numbers, windows_key
 from orchestrator.parity.pack import RulePack
 from orchestrator.parity.rule import Effect, Profile, Rule
@@ -28,7 +29,6 @@ CORE_RULES: Mapping[str, str] = {
     "fits": "what is used on the old server has room on the new one",
     "allows-more": "the new release allows by default what the old one did not know or allow",
 }
-DEFAULT_BASIS = "the release's default"
 _READINESS = {"disabled": 0, "manual": 1, "auto": 2, "system": 3, "boot": 4}
 _OWN_ACCOUNTS = frozenset({"LocalSystem", "LocalService", "NetworkService"})
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from orchestrator.parity import advice
 from orchestrator.parity.excuses import (
     CORE_RULES,
-    DEFAULT_BASIS,
     Context,
     excuse,
     has_expired,
@@ -18,6 +17,7 @@ from orchestrator.parity.excuses import (
     reissued,
 )
 from orchestrator.parity.item import Item
+from orchestrator.parity.kinds.machine import DEFAULT_BASIS
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.result import Ignored, ItemResult, Severity, State
 from orchestrator.parity.rule import Effect, Rule

@@ -8,6 +8,8 @@ from orchestrator.parity.item import Item, item, listed, yes
 from orchestrator.parity.names import windows_key
 from orchestrator.parity.vocabulary import Vocabulary
 
+DEFAULT_BASIS = "the release's default"
+"""Nobody set it, or to what it would be anyway."""
 _LISTS = frozenset({"PATH", "PATHEXT", "PSMODULEPATH"})
 _NTLM2_ONLY, _REFUSE_NTLM1 = 3, 5
 """LmCompatibilityLevel from which NTLMv1 is not sent, and from which it is not accepted either."""
@@ -72,8 +74,9 @@ def _protocols(security: Security, vocabulary: Vocabulary, identity: Identity) -
     named = chosen.keys() if not defaults else {name for name, on in chosen.items() if on is not None}
     for name in sorted(defaults.keys() | named):
         setting = chosen.get(name)
-        allowed = defaults.get(name) if setting is None else setting
-        basis = "the release's default" if setting is None else "set"
+        usual = defaults.get(name)
+        allowed = usual if setting is None else setting
+        basis = DEFAULT_BASIS if allowed == usual else "set"
         yield item("protocol", name, (("on", yes(allowed)),), basis=basis)
 
 

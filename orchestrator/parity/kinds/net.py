@@ -1,7 +1,7 @@
 """The network: settings, hosts file, routes, listeners, firewall."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from orchestrator.model.facts import Firewall, FirewallRule, Listener, NetworkConfig, ServerFacts
 from orchestrator.parity.item import Item, item, yes
@@ -73,12 +73,24 @@ def _rule(rule: FirewallRule) -> str:
         "in" if rule.inbound else "out",
         rule.protocol.lower(),
         f"port {rule.local_ports}",
-        f"with {rule.remote_addresses}",
+        f"with {_addresses(rule.remote_addresses)}",
     ]
     words += [f"program {rule.program}"] if rule.program else []
     words += [f"service {rule.service}"] if rule.service else []
     words += [f"in profile {rule.profiles}"] if rule.profiles != "*" else []
     return " ".join(words)
+
+
+def _addresses(text: str) -> str:
+    """Return a list of addresses and networks in one spelling and order ("192.0.2.0/24")."""
+    return ",".join(sorted(_address(part.strip()) for part in text.split(",")))
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False)).removesuffix("/32").removesuffix("/128")
+    except ValueError:
+        return text
 
 
 def _listed(values: Iterable[str]) -> str:

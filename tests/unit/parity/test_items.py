@@ -32,6 +32,7 @@ def test_every_section_gives_items_of_its_kind() -> None:
         "network:name",
         "protocol:NTLMv1 accepted",
         "protocol:SMB signing required",
+        "protocol:SMB1 client",
         "protocol:SMB1 server",
         "protocol:TLS 1.0 server",
         "protocol:TLS 1.1 server",

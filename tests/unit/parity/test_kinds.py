@@ -122,6 +122,23 @@ def test_permissions_of_a_share(new: tuple[Permission, ...] | None, state: State
     assert result.verdict is expected[state]
 
 
+def test_what_windows_puts_into_its_groups_is_not_compared() -> None:
+    old = (
+        Group(name="Users", rid=545, members=("clerk", "S-1-5-21-1-2-3-513", r"CONTOSO\staff")),
+        Group(name="Administrators", rid=544, members=(r"CONTOSO\Domain Admins", "clerk")),
+        Group(name="Staff", rid=1010, members=(r"CONTOSO\Domain Users",)),
+    )
+    result = run({"groups": old}, {"groups": tuple(g.model_copy(update={"members": ()}) for g in old)})
+    assert item(result, "group:Users").old == r"members CONTOSO\staff"
+    assert item(result, "group:Administrators").old == r"members .\clerk"
+    assert item(result, "group:Staff").old == r"members CONTOSO\Domain Users"
+
+
+def test_a_shared_printer_has_its_own_permissions() -> None:
+    printer = b.a_share("Labels", kind="printer", permissions=None)
+    assert one("shares", printer, printer, "share:Labels").state is State.SAME
+
+
 # Web ------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +219,22 @@ def with_rule(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"firewall": firewall.model_copy(update={"rules": (rule,)})}, {}
 
 
+def test_networks_of_a_rule_have_one_spelling() -> None:
+    old, new = (
+        FirewallRule(
+            name="A", enabled=True, inbound=True, allow=True, protocol="TCP", remote_addresses=remote
+        )
+        for remote in ("LocalSubnet,192.0.2.0/255.255.255.0", "192.0.2.0/24,localsubnet")
+    )
+    firewall = b.server_facts().firewall
+    assert firewall is not None
+    result = run(
+        {"firewall": firewall.model_copy(update={"rules": (old,)})},
+        {"firewall": firewall.model_copy(update={"rules": (new,)})},
+    )
+    assert item(result, "firewall:A").state is State.SAME
+
+
 def test_a_route_by_another_gateway_is_changed() -> None:
     old, new = (
         {"network": b.a_network_config(routes=(Route(destination="192.0.2.0/24", gateway=gateway),))}
@@ -226,7 +259,8 @@ def security(*tls: Protocol, **changes: Any) -> dict[str, Any]:
         (security(), 2025, "TLS 1.0 server", State.CHANGED, Severity.INFO),
         (security(), 2022, "TLS 1.0 server", State.SAME, Severity.WARNING),
         (security(), 2022, "TLS 1.2 server", State.EQUIVALENT, Severity.WARNING),
-        (security(smb1_server=True), 2022, "SMB1 server", State.CHANGED, Severity.WARNING),
+        (security(smb1_server=True), 2022, "SMB1 server", State.CHANGED, Severity.INFO),
+        (security(smb1_server=False), 2025, "SMB1 client", State.CHANGED, Severity.INFO),
         (security(smb1_server=False), 2022, "SMB1 server", State.SAME, Severity.WARNING),
         (security(smb_signing_required=True), 2022, "SMB signing required", State.CHANGED, Severity.WARNING),
         (security(), 2025, "SMB signing required", State.CHANGED, Severity.INFO),
