@@ -16,7 +16,8 @@ _SEED = 0x82EF4D887A4E55C5
 _MASK = 0xFFFFFFFF
 _MAX_SIZE = 256 * 1024 * 1024
 _NAME, _ROOT, _MANAGER = slice(48, 112), slice(36, 40), slice(112, 128)
-_WRITTEN = slice(12, 20)
+_WRITTEN, _TYPE = slice(12, 20), slice(28, 32)
+_ENTRIES = b"\6\0\0\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,13 @@ def replay(primary: bytes, logs: Sequence[bytes]) -> Replayed:
     whole = _base_block_is_whole(primary)
     if whole and _sequences(primary)[0] == _sequences(primary)[1]:
         return Replayed(primary, "")
-    # A base block torn in mid-write is recovered from the copy that each log starts with.
-    base = primary if whole else next((log for log in logs if _base_block_is_whole(log)), None)
+    base = primary if whole else _mended(primary, logs)
     if base is None:
         return Replayed(primary, "its header is damaged and no log can mend it: values may be old or missing")
     ours = [log for log in logs if not _base_block_is_whole(log) or _same_hive(base, log)]
     note = "" if len(ours) == len(logs) else "; a log of another hive was left out"
     data = bytearray(base[:_SECTOR] + primary[_SECTOR:])
-    entries = _chosen(ours, base)
+    entries = _chosen(ours, base, torn=not whole)
     if not entries:
         return Replayed(
             bytes(data), f"it was in use and no log fits it: the newest changes are missing{note}"
@@ -60,6 +60,20 @@ def replay(primary: bytes, logs: Sequence[bytes]) -> Replayed:
     if bad is not None:
         told += f"; from {bad:#x} on it makes no sense: values may be wrong"
     return Replayed(bytes(data), told)
+
+
+def _mended(primary: bytes, logs: Sequence[bytes]) -> bytes | None:
+    """Return the base block's copy from the log in use: a base block can be torn in mid-write.
+
+    A log of the old format is that one if it and the first bin have the same time of writing.
+    """
+    written = primary[BASE_BLOCK + 20 : BASE_BLOCK + 28]
+    fitting = [
+        log
+        for log in logs
+        if _base_block_is_whole(log) and (log[_TYPE] == _ENTRIES or log[_WRITTEN] == written)
+    ]
+    return max(fitting, key=lambda log: _sequences(log)[1], default=None)
 
 
 def _same_hive(base: bytes, log: bytes) -> bool:
@@ -96,13 +110,22 @@ def _close(data: bytearray, last: _Entry) -> None:
     struct.pack_into("<I", data, 508, _checksum(data))
 
 
-def _chosen(logs: Sequence[bytes], base: bytes) -> list[_Entry]:
-    """Return the entries to apply: from the lowest sequence number on that the hive lacks, without a gap."""
-    least = _sequences(base)[1]
-    found = {entry.sequence: entry for log in logs for entry in _entries(log) if entry.sequence >= least}
-    if not found:
+def _chosen(logs: Sequence[bytes], base: bytes, *, torn: bool) -> list[_Entry]:
+    """Return the entries to apply: from the lowest sequence number on that the hive lacks, without a gap.
+
+    What it lacks, a torn base block does not say: then the newest entries that hang together.
+    """
+    found = {entry.sequence: entry for log in logs for entry in _entries(log)}
+    first = max(found, default=0)
+    if torn:
+        while first - 1 in found:
+            first -= 1
+    else:
+        least = _sequences(base)[1]
+        first = min((sequence for sequence in found if sequence >= least), default=0)
+    if first not in found:
         return _chosen_bitmap(logs, base)
-    chosen = [found[min(found)]]
+    chosen = [found[first]]
     while chosen[-1].sequence + 1 in found:
         chosen.append(found[chosen[-1].sequence + 1])
     return chosen

@@ -176,3 +176,24 @@ def test_a_replay_that_does_not_fit_says_so(old: bytes, new: bytes) -> None:
     torn = new[:PAGE] + bytes(512) + new[PAGE + 512 :]
     done = replay(dirty(old), [log(old, entry(10, torn))])
     assert done.note.endswith("1 log entry replayed; from 0x0 on it makes no sense: values may be wrong")
+
+
+# A base block torn in mid-write.
+
+
+def torn(data: bytes) -> bytes:
+    return data[:36] + b"\xff" * 8 + data[44:]
+
+
+def test_a_torn_base_block_takes_the_newest_entries_that_hang_together(old: bytes, new: bytes) -> None:
+    stale, split = log(old, entry(90, old)), log(old, entry(100, new), entry(101, old))
+    done = replay(torn(dirty(old)), [stale, split])
+    assert (value(done.data), done.note) == (OLD, "it was in use; 2 log entries replayed")
+    done = replay(torn(dirty(old)), [log(old, entry(102, new)), split])
+    assert (value(done.data), done.note) == (NEW, "it was in use; 3 log entries replayed")
+
+
+def test_a_torn_base_block_takes_the_old_format_log_of_the_first_bins_time(old: bytes, new: bytes) -> None:
+    stale = named(bitmap_log(old, old, 99, 99), written=5)
+    assert value(replay(torn(dirty(old)), [stale, bitmap_log(old, new)]).data) == NEW
+    assert "no log can mend it" in replay(torn(dirty(old)), [stale]).note
