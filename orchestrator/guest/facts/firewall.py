@@ -59,7 +59,7 @@ def _rules(where: RegistryKey) -> Iterator[FirewallRule]:
 
 def _rule(name: str, stored: str) -> FirewallRule:
     """Read one rule. A name that is a reference into a DLL ("@FirewallAPI.dll,-28511") is no name: the
-    value's own stands for it.
+    value's own stands for it, unless that is only a GUID.
     """
     parts: dict[str, list[str]] = defaultdict(list)
     for part in stored.split("|")[1:]:
@@ -76,7 +76,7 @@ def _rule(name: str, stored: str) -> FirewallRule:
 
     shown, protocol = one("name"), one("protocol", "*")
     return FirewallRule(
-        name=clean(name if not shown or shown.startswith("@") else shown, NAME),
+        name=clean(shown if shown and (shown[0] != "@" or name.startswith("{")) else name, NAME),
         enabled=one("active").casefold() == "true",
         inbound=one("dir").casefold() == "in",
         allow=one("action").casefold() == "allow",

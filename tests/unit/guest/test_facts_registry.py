@@ -281,6 +281,15 @@ def test_roles_by_what_they_leave_behind(key: Any) -> None:
 POLICY = r"Services\SharedAccess\Parameters\FirewallPolicy"
 
 
+def test_a_firewall_rule_of_windows_is_known_by_its_reference_where_its_key_is_only_a_guid(key: Any) -> None:
+    rule = "v2.0|Action=Allow|Active=TRUE|Dir=In|Name=@FirewallAPI.dll,-28550|"
+    found = facts.firewall(
+        key({rf"{POLICY}\FirewallRules": {"{CFC8F1FE-0569-40C4-9BC0-464550410252}": rule}})
+    )
+    assert found is not None
+    assert [one.name for one in found.rules] == ["@FirewallAPI.dll,-28550"]
+
+
 def test_firewall_rules_and_profiles(key: Any) -> None:
     control = key(
         {

@@ -206,7 +206,7 @@ def test_rules_of_windows_own_are_never_compared(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Remote Desktop from the jump host", "DNS forwarder", "WMI-Exporter", "FTP"]
+    "name", ["Remote Desktop from the jump host", "DNS forwarder", "WMI-Exporter", "@contoso.dll,-1"]
 )
 def test_rules_with_similar_names_are(name: str) -> None:
     assert item(run(*with_rule(name)), f"firewall:{name}").state is State.MISSING
