@@ -11,7 +11,7 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,7 @@ def _disk_case(one: Material, seed: int, chance: random.Random) -> tuple[str, st
     size = len(land.data)
     if chance.random() < 0.08:
         size = chance.randrange(0, size, mutate.SECTOR)
-    return (mutator.__name__, *_ended(lambda: collect_offline([PatchedDisk(land.data, patches, size)])))
+    return (mutator.__name__, *ended(lambda: collect_offline([PatchedDisk(land.data, patches, size)])))
 
 
 def _image_case(one: Material, seed: int, chance: random.Random) -> tuple[str, str, str]:
@@ -172,13 +172,13 @@ def _image_case(one: Material, seed: int, chance: random.Random) -> tuple[str, s
             (path / file).write_bytes(data)
         image = path / next(iter(one.images[name]))
         given = fmt if chance.random() < 0.7 else None
-        return (name, *_ended(lambda: collect_from_image(image, given)))
+        return (name, *ended(lambda: collect_from_image(image, given)))
 
 
-def _ended(call: object) -> tuple[str, str]:
+def ended(call: Callable[[], object]) -> tuple[str, str]:
     """Return how it ended and what is wrong with that."""
     try:
-        found = call()  # type: ignore[operator]
+        found = call()
     except FerryError as fault:
         return fault.code or type(fault).__name__, _fault_of(fault)
     except Exception as fault:  # what must never happen, whatever it is

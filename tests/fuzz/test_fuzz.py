@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 
 import pytest
 
+from orchestrator.diagnostics import FerryError
 from orchestrator.guest.offline import collect_offline
 from orchestrator.sandbox import Limits
-from tests.fuzz.cases import End, Material, PatchedDisk, material, run_all
+from tests.fuzz.cases import End, Material, PatchedDisk, ended, material, run_all
 from tests.rigs.peak import Peak
 
 SAMPLE = 150
@@ -46,6 +49,33 @@ def test_unmutated_material_gives_facts(one: Material) -> None:
     assert [facts.identity.product_type is not None for facts in found] == [True] * 3
     assert sum("log entr" in warning for warning in found[2].warnings) == 2
     assert "Newest" in {service.name for service in found[2].services or ()}
+
+
+def test_the_harness_tells_bad_ends_from_good_ones() -> None:
+    def fails(fault: Exception) -> str:
+        def call() -> None:
+            raise fault
+
+        return ended(call)[1]
+
+    assert fails(FerryError("the disk is cut short", code="damaged-volume")) == ""
+    assert "ValueError" in fails(ValueError("x"))
+    assert "did not mean to" in fails(FerryError("it failed: TypeError at ntfs.py:118", code="sandbox-crash"))
+    assert "not fit" in fails(FerryError("", code="damaged-volume"))
+    assert ended(lambda: None) == ("facts", "no facts")
+
+
+def test_the_memory_watch_sees_a_child() -> None:
+    hungry = "import sys; kept = b'x' * (90 << 20); sys.stdin.read()"
+    with (
+        Peak() as peak,
+        subprocess.Popen([sys.executable, "-c", hungry], stdin=subprocess.PIPE) as child,
+    ):
+        until = time.monotonic() + 30
+        while peak.one < 90 and time.monotonic() < until:
+            time.sleep(0.01)
+        child.communicate()
+    assert 90 <= peak.one < 200
 
 
 @pytest.mark.timeout(240)
