@@ -117,7 +117,7 @@ class AgentGuest:
         self._console.settimeout(90)
         self._console.connect(str(self._serial))
         self._until("READY")
-        self.shell("PS1=")
+        self.shell("PS1=; PS2=")
         for _ in range(_PATIENCE):
             with contextlib.suppress(libvirt.libvirtError):
                 libvirt_qemu.qemuAgentCommand(self.domain, '{"execute": "guest-ping"}', 5, 0)

@@ -11,15 +11,19 @@ from typer.testing import CliRunner, Result
 
 from orchestrator.app import facts as app_facts
 from orchestrator.changeset import store
+from orchestrator.changeset.changes import ChangeSet
 from orchestrator.cli.main import app
+from orchestrator.contract.provider import ObjectKind
 from orchestrator.engine import evidence, runs
 from orchestrator.engine.state import open_state
 from orchestrator.guest.collectors import Collector, script
 from orchestrator.guest.schema import schema_json
 from orchestrator.model.facts import Origin, ServerFacts
+from orchestrator.model.target import StagedTarget
 from orchestrator.parity.result import ParityResult
+from tests.rigs.simulated_rig import SimulatedRig
 from tests.unit import builders as b
-from tests.unit.guest.collectors.shapes import CSCRIPT, POWERSHELL, changed, output
+from tests.unit.guest.collectors.shapes import CSCRIPT, POWERSHELL, PROGRAMS, changed, output
 
 ROOT = Path(__file__).parents[3]
 RUN = "r20261124-080000-0001"
@@ -50,11 +54,17 @@ def new(tmp_path: Path) -> Path:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """A state with a run of one host that has a target; nothing was seen of either yet."""
-    url = f"sqlite:///{tmp_path / 'ferry.db'}"
+    plan = b.a_host_plan(target=b.a_target(computer_name="OLD01"))
+    return a_state(tmp_path, b.a_change_set(b.a_host_change(plan=plan)))
+
+
+def a_state(folder: Path, made: ChangeSet, staged: StagedTarget | None = None) -> str:
+    url = f"sqlite:///{folder / 'ferry.db'}"
     state = open_state(url, clock)
-    made = b.a_change_set(b.a_host_change(plan=b.a_host_plan(target=b.a_target(computer_name="OLD01"))))
     with state.write() as connection:
         runs.insert(connection, RUN, store.digest(made), store.body(made), made, clock())
+        if staged is not None:
+            evidence.put(connection, RUN, "FILE01", "staged", staged, clock())
     state.close()
     return url
 
@@ -150,6 +160,32 @@ def test_facts_of_another_server_are_refused_and_not_kept(
     refused = ferry(*command, other)
     assert (refused.exit_code, json.loads(refused.stdout)["error"]["code"]) == (3, "other-server")
     assert ferry(*command, old, "--target").exit_code == 3, "a 2008 is not the replacement"
+
+
+def test_facts_are_collected_through_the_agents_of_both(tmp_path: Path) -> None:
+    rig = SimulatedRig(tmp_path)
+    refs = [rig.make_guest(name).model_copy(update={"endpoint": "lab"}) for name in ("file01", "file01n")]
+    with rig.world.edit() as centre:
+        for ref in refs:
+            centre.machines[ref.id].programs = PROGRAMS
+    source, target = refs
+    plan = b.a_host_plan(target=b.a_target(computer_name="OLD01"))
+    change = b.a_host_change(plan=plan, source=b.a_machine("file01").model_copy(update={"ref": source}))
+    endpoint = b.an_endpoint(provider="simulated", world=str(rig.world.path))
+    staged = StagedTarget(
+        endpoint="lab", id=target.id, name=target.name, token="t", fingerprint="", disks=(), medium=None
+    )
+    url = a_state(tmp_path, b.a_change_set(change, endpoints=(endpoint,)), staged)
+    command = ("parity", RUN, "--host", "FILE01", "--in-guest", "--state", url, "--json")
+    first = ferry(*command)
+    assert (first.exit_code, json.loads(first.stdout)["parity"]) == (0, None), first.output
+    second = ferry(*command, "--target")
+    assert second.exit_code in (0, 4), second.output
+    assert json.loads(second.stdout)["parity"]["release"] == 2025
+    assert rig.objects(ObjectKind.GUEST_FILE) == frozenset()
+    found = kept(url, "facts-source", ServerFacts)
+    assert isinstance(found, ServerFacts)
+    assert found.origin is Origin.IN_GUEST
 
 
 def test_wrong_use_is_refused_saying_the_right_one(old: Path) -> None:

@@ -10,6 +10,8 @@ import copy
 import json
 from typing import Any
 
+from providers.simulated.world import SimProgram
+
 MACHINE = "HKEY_LOCAL_MACHINE"
 CONTROL = r"HKLM\SYSTEM\CurrentControlSet\Control"
 SERVICES = r"HKLM\SYSTEM\CurrentControlSet\Services"
@@ -215,6 +217,16 @@ POWERSHELL["classes"] |= {
 }
 POWERSHELL["classes"]["Win32_PnPSignedDriver"]["rows"][0]["DriverDate"] = "20190103"
 del POWERSHELL["classes"]["Win32_ServerFeature"]
+
+
+CSCRIPT_EXE = r"C:\Windows\System32\cscript.exe"
+POWERSHELL_EXE = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"
+PROGRAMS = {
+    "cmd.exe": SimProgram(output="C:\\Windows\r\n"),
+    CSCRIPT_EXE: SimProgram(writes=json.dumps(CSCRIPT)),
+    POWERSHELL_EXE: SimProgram(writes=json.dumps(POWERSHELL)),
+}
+"""Programs of a simulated guest, which collect as those of Windows do."""
 
 
 def changed(shape: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,15 +16,7 @@ from orchestrator.model.facts import Origin
 from orchestrator.model.machine import GuestOs, MachineRef
 from providers.simulated.world import SimProgram
 from tests.rigs.simulated_rig import SimulatedRig
-from tests.unit.guest.collectors.shapes import CSCRIPT, POWERSHELL
-
-CSCRIPT_EXE = r"C:\Windows\System32\cscript.exe"
-POWERSHELL_EXE = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"
-PROGRAMS = {
-    "cmd.exe": SimProgram(output="C:\\Windows\r\n"),
-    CSCRIPT_EXE: SimProgram(writes=json.dumps(CSCRIPT)),
-    POWERSHELL_EXE: SimProgram(writes=json.dumps(POWERSHELL)),
-}
+from tests.unit.guest.collectors.shapes import CSCRIPT_EXE, PROGRAMS
 
 
 class Scene:
