@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.model.facts import ScheduledTask, ServerFacts, Service, Software
+from orchestrator.model.facts import AutoStart, ScheduledTask, ServerFacts, Service, Software
 from orchestrator.parity.item import Item, Pairs, item, listed
 from orchestrator.parity.names import product_name, squeeze
 from orchestrator.parity.vocabulary import Naming
@@ -14,8 +14,7 @@ def running(facts: ServerFacts, names: Naming) -> Iterator[Item]:
     yield from (_service(s, names) for s in facts.services or ())
     yield from (_software(s) for s in facts.software or ())
     yield from (_task(t, names) for t in facts.tasks or ())
-    for entry in facts.autostart or ():
-        yield item("autostart", f"{entry.where}/{entry.name}", (("runs", squeeze(entry.command)),))
+    yield from (_autostart(entry) for entry in facts.autostart or ())
     yield from (item("hotfix", fix.id) for fix in facts.hotfixes or ())
 
 
@@ -34,6 +33,12 @@ def _service(service: Service, names: Naming) -> Item:
         delayed="yes" if service.delayed else "",
         triggers=listed(service.triggers),
     )
+
+
+def _autostart(entry: AutoStart) -> Item:
+    """What a 32-bit server has under Run, its replacement has under Run32: the view makes no difference."""
+    name = f"{entry.where.removesuffix('32')}/{entry.name}"
+    return item("autostart", name, (("runs", squeeze(entry.command)),), place=entry.where)
 
 
 def _software(software: Software) -> Item:

@@ -401,6 +401,7 @@ def web_server() -> Pair:
 
 
 def _application(folder: str, account: str, *, version: str) -> dict[str, Any]:
+    run = "Run32" if "x86" in folder else "Run"
     return {
         "services": (
             service("OrderBridge", rf'"{folder}\OrderBridge\bridge.exe" -service', account),
@@ -419,7 +420,7 @@ def _application(folder: str, account: str, *, version: str) -> dict[str, Any]:
         "odbc": (OdbcSource(name="Orders", driver="SQL Server", server="DB3", database="orders", view=32),),
         "environment": variables({"ORDERS_HOME": rf"{folder}\OrderBridge"}),
         "autostart": (
-            AutoStart(where="Run", name="OrderMonitor", command=rf"{folder}\OrderBridge\monitor.exe"),
+            AutoStart(where=run, name="OrderMonitor", command=rf"{folder}\OrderBridge\monitor.exe"),
         ),
         "certificates": (_certificate(INTRANET, "orders.example", date(2027, 6, 1)),),
         "drivers": (Driver(inf="oem7.inf", provider="SafeNet", version="6.6", device_class="USB"),),
