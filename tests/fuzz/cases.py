@@ -77,7 +77,7 @@ class Material:
     """What is mutated: disks with their structures, and image files by container."""
 
     disks: tuple[mutate.Terrain, ...]
-    images: dict[str, dict[str, bytes]]
+    images: dict[str, tuple[Path, ...]]
 
 
 def material(folder: Path) -> Material:
@@ -115,14 +115,13 @@ def _dirty_volume() -> bytes:
     return volume(files)
 
 
-def _container(folder: Path, name: str) -> dict[str, bytes]:
-    """Return the files of an image: name to content. The first one is the image."""
+def _container(folder: Path, name: str) -> tuple[Path, ...]:
+    """Make the files of an image. The first one is the image."""
     fmt, suffix, options = CONTAINERS[name]
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        image = Path(scratch) / f"disk.{suffix}"
-        _convert(folder / "app02.img", "raw", fmt, image, *options)
-        others = sorted(path for path in Path(scratch).iterdir() if path != image)
-        return {path.name: path.read_bytes() for path in [image, *others]}
+    image = folder / name / f"disk.{suffix}"
+    image.parent.mkdir()
+    _convert(folder / "app02.img", "raw", fmt, image, *options)
+    return image, *sorted(path for path in image.parent.iterdir() if path != image)
 
 
 def _convert(source: Path, old: str, new: str, target: Path, *options: str) -> None:
@@ -162,17 +161,17 @@ def _disk_case(one: Material, seed: int, chance: random.Random) -> tuple[str, st
 def _image_case(one: Material, seed: int, chance: random.Random) -> tuple[str, str, str]:
     name = list(CONTAINERS)[seed // 4 % len(CONTAINERS)]
     fmt = CONTAINERS[name][0]
-    with tempfile.TemporaryDirectory(prefix="ferry-fuzz-") as scratch:
-        path = Path(scratch)
-        for file, content in one.images[name].items():
-            data = bytearray(content)
-            if file == next(iter(one.images[name])):
-                how = mutate.descriptor if fmt == "vmdk" and chance.random() < 0.6 else mutate.container
-                how(chance, data)
-            (path / file).write_bytes(data)
-        image = path / next(iter(one.images[name]))
+    image, *others = one.images[name]
+    with tempfile.TemporaryDirectory(dir=image.parent) as scratch:
+        mutated = Path(scratch) / image.name
+        data = bytearray(image.read_bytes())
+        how = mutate.descriptor if fmt == "vmdk" and chance.random() < 0.6 else mutate.container
+        how(chance, data)
+        mutated.write_bytes(data)
+        for other in others:  # large, and nobody writes them
+            (Path(scratch) / other.name).hardlink_to(other)
         given = fmt if chance.random() < 0.7 else None
-        return (name, *ended(lambda: collect_from_image(image, given)))
+        return (name, *ended(lambda: collect_from_image(mutated, given)))
 
 
 def ended(call: Callable[[], object]) -> tuple[str, str]:

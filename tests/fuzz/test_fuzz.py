@@ -78,7 +78,7 @@ def test_the_memory_watch_sees_a_child() -> None:
     assert 90 <= peak.one < 200
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_fixed_sample_of_mutations_ends_well(one: Material) -> None:
     with Peak() as peak:
         ends = run_all(one, range(SAMPLE))
