@@ -47,7 +47,7 @@ def hand() -> RecordingEffect:
 
 def test_collector_goes_in_runs_and_is_gone(windows: KvmRig, adapter: KvmAdapter) -> None:
     ref, effect = windows.make_guest("x"), hand()
-    stand_in(windows, f"/bin/{CSCRIPT_EXE}", 'cp "$3" /seen; cp /recorded "$4"; cp /recorded "$4.tmp"')
+    stand_in(windows, f"/bin/{CSCRIPT_EXE}", 'cp "$2" /seen; cp /recorded "$3"; cp /recorded "$3.tmp"')
     found = collect_in_guest(adapter.guests, ref, Collector.CSCRIPT, effect)
     assert found.identity.hostname == "OLD01"
     carried = windows.agent_guest.file("/seen")
@@ -58,7 +58,7 @@ def test_collector_goes_in_runs_and_is_gone(windows: KvmRig, adapter: KvmAdapter
 
 def test_collector_that_fails_is_gone_too(windows: KvmRig, adapter: KvmAdapter) -> None:
     ref, effect = windows.make_guest("x"), hand()
-    stand_in(windows, f"/bin/{CSCRIPT_EXE}", 'echo "no right"; cp /recorded "$4"; exit 1')
+    stand_in(windows, f"/bin/{CSCRIPT_EXE}", 'echo "no right"; cp /recorded "$3"; exit 1')
     with pytest.raises(FerryError, match=r"ended with 1 .*no right"):
         collect_in_guest(adapter.guests, ref, Collector.CSCRIPT, effect)
     assert windows.agent_guest.shell(LEFT).strip() == ""

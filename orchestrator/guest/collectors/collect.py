@@ -113,6 +113,6 @@ def _windows(channel: GuestChannel, ref: MachineRef, effect: Effect) -> str:
 def _command(collector: Collector, windows: str, code: str, output: str) -> tuple[str, tuple[str, ...]]:
     system = rf"{windows}\System32"
     if collector is Collector.CSCRIPT:
-        return rf"{system}\cscript.exe", ("//nologo", "//B", code, output)
+        return rf"{system}\cscript.exe", ("//nologo", code, output)
     options = ("-NoLogo", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File")
     return rf"{system}\WindowsPowerShell\v1.0\powershell.exe", (*options, code, output)
