@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.unit.guest import hive_table
 
 KEPT = Path(__file__).with_name("HIVES.md")
 
 
+@pytest.mark.timeout(300)
 def test_the_table_of_third_party_hives_is_true(
     real_hive: Callable[[str], bytes], memory_disk: Any, tmp_path: Path
 ) -> None:
