@@ -198,7 +198,8 @@ def _is_folder(entry: Any) -> bool:
 
 
 def _is_link(entry: Any) -> bool:
-    return _told(lambda: entry.file_attribute_flags & _REPARSE_POINT)
+    # None: the record that says so is gone. What the entry is then, nobody knows: not followed either.
+    return _told(lambda: (flags := entry.file_attribute_flags) is None or flags & _REPARSE_POINT)
 
 
 def _told(ask: Callable[[], Any]) -> bool:
