@@ -1,10 +1,10 @@
-"""Assessments outside a report: of a disk image, of a host as a run found it."""
+"""Assessments outside a report: of a disk image, of what a person brings, of a host as a run found it."""
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app import clock, facts, reports, states
+from orchestrator.app import clock, facts, imports, reports, states
 from orchestrator.diagnostics import FerryError
 from orchestrator.engine import api, evidence, runs
 from orchestrator.engine.state import State
@@ -60,9 +60,17 @@ def _disputed() -> list[str]:
 
 def of_image(image: Path, fmt: str | None, on: date | None) -> Assessed:
     """Read a disk image and assess it as of a day, today if None. Nothing is known of a plan around it."""
-    found = facts.of_image(image, fmt)
-    assessment = assess(image.name, found.facts, Circumstances(on=on or clock.now().date()))
-    return Assessed(found=found, assessment=assessment, seen="just now in the image")
+    return _alone(image.name, facts.of_image(image, fmt), on, "just now in the image")
+
+
+def of_import(path: Path, on: date | None) -> Assessed:
+    """Assess what a person brings from a server, as `of_image`."""
+    return _alone(path.name, imports.imported(path), on, f"at an unknown time, brought in {path.name}")
+
+
+def _alone(name: str, found: facts.Found, on: date | None, seen: str) -> Assessed:
+    assessment = assess(name, found.facts, Circumstances(on=on or clock.now().date()))
+    return Assessed(found=found, assessment=assessment, seen=seen)
 
 
 def of_run(url: str | None, name: str, host: str, on: date | None) -> Assessed:

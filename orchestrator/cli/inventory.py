@@ -58,41 +58,47 @@ def inventory(
             hint = "ferry inventory HOST --run RUN --assess [--on DATE]"
             raise InvalidInput((Diagnostic("usage", "only the old server is assessed", hint),))
         named = (run or "", host or "")
-        if brought is not None:
-            _bring(output, brought, assess)
-        elif assess:
-            assessed = _assessed(image, image_format, state, *named, on.date() if on is not None else None)
+        if assess:
+            day = on.date() if on is not None else None
+            assessed = _assessed(image, image_format, brought, state, *named, day)
             _print_assessed(output, assessed)
             if assessed.assessment.blockers:
                 options.finish(exits.FAILED)
         else:
-            _print(output, _found(image, image_format, state, *named, target))
-
-
-def _bring(output: Output, brought: Path, assess: bool) -> None:
-    from orchestrator.app import imports
-
-    if assess:
-        hint = "ferry parity RUN --host HOST --import FILE, then ferry inventory HOST --run RUN --assess"
-        raise InvalidInput((Diagnostic("usage", "what is brought is assessed with its run", hint),))
-    _print(output, imports.imported(brought))
+            _print(output, _found(image, image_format, brought, state, *named, target))
 
 
 def _found(
-    image: Path | None, image_format: str | None, state: str | None, run: str, host: str, target: bool
+    image: Path | None,
+    image_format: str | None,
+    brought: Path | None,
+    state: str | None,
+    run: str,
+    host: str,
+    target: bool,
 ) -> "Found":
-    from orchestrator.app import facts
+    from orchestrator.app import facts, imports
 
+    if brought is not None:
+        return imports.imported(brought)
     return (
         facts.of_image(image, image_format) if image is not None else facts.of_run(state, run, host, target)
     )
 
 
 def _assessed(
-    image: Path | None, image_format: str | None, state: str | None, run: str, host: str, on: date | None
+    image: Path | None,
+    image_format: str | None,
+    brought: Path | None,
+    state: str | None,
+    run: str,
+    host: str,
+    on: date | None,
 ) -> "Assessed":
     from orchestrator.app import assessing
 
+    if brought is not None:
+        return assessing.of_import(brought, on)
     if image is not None:
         return assessing.of_image(image, image_format, on)
     return assessing.of_run(state, run, host, on)

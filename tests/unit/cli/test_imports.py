@@ -100,6 +100,13 @@ def test_inventory_of_what_is_brought(old: Path) -> None:
     assert "this is a Windows Server 2008 SP2" in done.stderr
 
 
+def test_what_a_person_brings_is_assessed(old: Path) -> None:
+    done = ferry("inventory", "--import", old, "--assess", "--on", "2026-11-24", "--json")
+    support = json.loads(done.stdout)["assessment"]["support"]
+    assert support["release"]["key"] == "2008"
+    assert f"brought in {old.name}" in ferry("inventory", "--import", old, "--assess").stdout
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
 def test_file_that_a_console_wrote_in_its_own_encoding_is_read(old: Path, encoding: str) -> None:
     old.write_text(old.read_text(), encoding=encoding)
