@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app import clock, facts, imports, reports, states
+from orchestrator.app import clock, facts, images, imports, reports, states
+from orchestrator.app.images import Found
 from orchestrator.diagnostics import FerryError
 from orchestrator.engine import api, evidence, runs
 from orchestrator.engine.state import State
-from orchestrator.lifecycle import DISPUTES, FALSE_STATEMENTS, is_server_2008_sp2
+from orchestrator.lifecycle import DISPUTES, FALSE_STATEMENTS
 from orchestrator.model.base import Value
 from orchestrator.parity.assessment.assess import assess
 from orchestrator.parity.assessment.result import Assessment
@@ -23,7 +24,7 @@ from orchestrator.report.text import render_assessment
 class Assessed(Value):
     """Facts with their assessment; `seen` says in words when they were collected."""
 
-    found: facts.Found
+    found: Found
     assessment: Assessment
     seen: str
 
@@ -60,7 +61,7 @@ def _disputed() -> list[str]:
 
 def of_image(image: Path, fmt: str | None, on: date | None) -> Assessed:
     """Read a disk image and assess it as of a day, today if None. Nothing is known of a plan around it."""
-    return _alone(image.name, facts.of_image(image, fmt), on, "just now in the image")
+    return _alone(image.name, images.of_image(image, fmt), on, "just now in the image")
 
 
 def of_import(path: Path, on: date | None) -> Assessed:
@@ -68,7 +69,7 @@ def of_import(path: Path, on: date | None) -> Assessed:
     return _alone(path.name, imports.imported(path), on, f"at an unknown time, brought in {path.name}")
 
 
-def _alone(name: str, found: facts.Found, on: date | None, seen: str) -> Assessed:
+def _alone(name: str, found: Found, on: date | None, seen: str) -> Assessed:
     assessment = assess(name, found.facts, Circumstances(on=on or clock.now().date()))
     return Assessed(found=found, assessment=assessment, seen=seen)
 
@@ -80,7 +81,7 @@ def of_run(url: str | None, name: str, host: str, on: date | None) -> Assessed:
         known = facts.stored(state, run, host, target=False)
         assessment, records = _among_others(state, run, host, on)
     at = wording.minute(records.known.at) if records.known is not None else "at an unknown time"
-    found = facts.Found(facts=known, verdict=is_server_2008_sp2(known.identity))
+    found = images.judged(known)
     return Assessed(found=found, assessment=assessment, seen=f"{at} in run {run}")
 
 

@@ -1,4 +1,4 @@
-"""Inventories and parity: of disk images, of files, of hosts as a run found them."""
+"""Inventories and parity: of files, of hosts as a run found them."""
 
 import codecs
 from datetime import date
@@ -7,15 +7,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from orchestrator.app import runs, states
+from orchestrator.app.images import Found, judged
 from orchestrator.diagnostics import Diagnostic, FerryError, InvalidInput
 from orchestrator.engine import evidence
 from orchestrator.engine.state import State
 from orchestrator.engine.upkeep import refresh_parity
 from orchestrator.guest.collectors import facts_from_output, is_output
-from orchestrator.guest.offline import collect_from_image
 from orchestrator.lifecycle.builds import release_of
-from orchestrator.lifecycle.verdict import Verdict, is_server_2008_sp2
-from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.plan import ParitySpec
 from orchestrator.parity.compare import compare
@@ -27,24 +25,10 @@ TARGETS = ("2022", "2025")
 MAX_BYTES = 64 * 1024 * 1024
 
 
-class Found(Value):
-    """Facts with the verdict whether this is a Windows Server 2008 SP2."""
-
-    facts: ServerFacts
-    verdict: Verdict
-
-
-def of_image(image: Path, fmt: str | None) -> Found:
-    """Read a disk image that nobody writes. Raises FerryError."""
-    if not image.is_file():
-        raise InvalidInput((Diagnostic("no-image", f"{image} is no file", "name a disk image"),))
-    return _found(collect_from_image(image, fmt))
-
-
 def of_run(url: str | None, run: str, host: str, target: bool) -> Found:
     """Return what a run found of a host, or of its target."""
     with states.opened(url) as state:
-        return _found(stored(state, states.run_id(state, run), host, target=target))
+        return judged(stored(state, states.run_id(state, run), host, target=target))
 
 
 def stored(state: State, run: str, host: str, *, target: bool) -> ServerFacts:
@@ -139,7 +123,3 @@ def _target_release(facts: ServerFacts) -> int:
         )
         raise InvalidInput((Diagnostic("release", summary, "give the old server first, the new one second"),))
     return int(found.key)
-
-
-def _found(facts: ServerFacts) -> Found:
-    return Found(facts=facts, verdict=is_server_2008_sp2(facts.identity))

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.app import facts, runs, states
-from orchestrator.app.facts import Found
+from orchestrator.app.images import Found, judged
 from orchestrator.diagnostics import FerryError
 from orchestrator.engine.inside import collect_inside, take_facts
 from orchestrator.engine.runtime import Engine
-from orchestrator.lifecycle.verdict import is_server_2008_sp2
 from orchestrator.model.facts import Origin, ServerFacts
 from orchestrator.parity.progress import progress
 from orchestrator.parity.result import ParityResult, Progress
@@ -18,8 +17,7 @@ Look = tuple[ParityResult | None, Progress | None]
 
 def imported(path: Path) -> Found:
     """Read what a person brings: a collector's output, or an inventory. Raises InvalidInput, FerryError."""
-    found = _brought(path)
-    return Found(facts=found, verdict=is_server_2008_sp2(found.identity))
+    return judged(_brought(path))
 
 
 def into_run(url: str | None, name: str, host: str, path: Path, *, target: bool) -> Look:

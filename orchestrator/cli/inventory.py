@@ -12,7 +12,7 @@ from orchestrator.diagnostics import Diagnostic, InvalidInput
 
 if TYPE_CHECKING:
     from orchestrator.app.assessing import Assessed
-    from orchestrator.app.facts import Found
+    from orchestrator.app.images import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -77,13 +77,15 @@ def _found(
     host: str,
     target: bool,
 ) -> "Found":
+    if image is not None:
+        from orchestrator.app import images
+
+        return images.of_image(image, image_format)
     from orchestrator.app import facts, imports
 
     if brought is not None:
         return imports.imported(brought)
-    return (
-        facts.of_image(image, image_format) if image is not None else facts.of_run(state, run, host, target)
-    )
+    return facts.of_run(state, run, host, target)
 
 
 def _assessed(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestrator.app import facts as app_facts
+from orchestrator.app import images
 from orchestrator.app import reports, states
 from orchestrator.changeset import store
 from orchestrator.changeset.changes import ChangeSet
@@ -98,7 +98,7 @@ def test_what_has_to_be_decided_first_is_exit_code_1(tmp_path: Path) -> None:
 def test_an_image_is_assessed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = tmp_path / "old.qcow2"
     image.write_bytes(b"")
-    monkeypatch.setattr(app_facts, "collect_from_image", lambda image, fmt: b.server_facts())
+    monkeypatch.setattr(images, "collect_from_image", lambda image, fmt: b.server_facts())
     result = inventory("--image", str(image), "--assess", "--on", "2026-12-01")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("old.qcow2: ")
