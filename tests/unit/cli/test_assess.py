@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestrator.app import images
-from orchestrator.app import reports, states
+from orchestrator.app import images, reports, states
 from orchestrator.changeset import store
 from orchestrator.changeset.changes import ChangeSet
 from orchestrator.cli.main import app
