@@ -1,10 +1,12 @@
 """The peers that bench isolate-kvm measures against: what somebody writes in an afternoon for the same job.
 
-Both do, for each domain: an external disk-only snapshot (libvirt names the overlay), the card moved to a
-quarantine network live and persistent with its MAC kept, and a look whether libvirt says so. Both first
-make that network. The virsh loop also claims each domain before (a secret, and metadata for people to see),
-looks at snapshot and network after, and takes the claim off: the four things that `plan apply` does.
-Neither keeps a ledger or a journal, stores a way back, checks space, chains or jobs before, looks at the
+All do, for each domain: an external disk-only snapshot (libvirt names the overlay), the card moved to a
+quarantine network live and persistent with its MAC kept, and a look whether libvirt says so. All first
+make that network. With virsh each domain is also claimed before (a secret, and metadata for people to see),
+snapshot and network are looked at after, and the claim is taken off: the four things that `plan apply` does.
+`virsh` does so in the loop that one writes first, `for d in ...; do ...; done`: one domain after the other.
+`virsh, 8 at once` makes the same calls for eight domains at a time, since `plan apply` works on as many.
+None keeps a ledger or a journal, stores a way back, checks space, chains or jobs before, looks at the
 host's bridge and ports after, or can be repeated after a crash.
 """
 
@@ -20,7 +22,6 @@ import libvirt
 
 from tests.bench.fleet import Fleet
 
-VIRSH_AT_ONCE = 8
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _DROP = "<filter name='ferry-bench-drop'><rule action='drop' direction='inout'/></filter>"
 _SNAPSHOT = "<domainsnapshot><name>before</name></domainsnapshot>"
@@ -29,8 +30,8 @@ _SNAPSHOT = "<domainsnapshot><name>before</name></domainsnapshot>"
 def libvirt_script(one: Fleet, *, filtering: bool = False) -> None:
     """Peer `minimal`: one connection of libvirt-python, one domain after the other.
 
-    With `filtering` each card is also bound to one packet filter that drops everything: what that costs of
-    the time is libvirt's, whoever asks for it.
+    With `filtering`, as peer `minimal, filtering`, each card is also bound to one packet filter that drops
+    everything: what that costs of the time is libvirt's, whoever asks for it.
     """
     conn = libvirt.open(one.daemon.uri)
     conn.networkDefineXML(one.quarantine_xml()).create()
@@ -65,9 +66,10 @@ def _interfaces(domain: libvirt.virDomain, where: int) -> list[ET.Element]:
     return ET.fromstring(text).findall("devices/interface")  # noqa: S314  # libvirt wrote it
 
 
-def virsh_loop(one: Fleet) -> None:
-    """Peer `virsh`: a process for each call, eight domains at once, in order for each domain."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(VIRSH_AT_ONCE) as pool:
+def virsh_loop(one: Fleet, *, at_once: int = 1) -> None:
+    """Peers `virsh` and, with `at_once` domains at a time, `virsh, 8 at once`: a process for each call, in
+    order for each domain."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(at_once) as pool:
         network = Path(folder) / "network.xml"
         network.write_text(one.quarantine_xml())
         _virsh(one, "net-define", str(network))

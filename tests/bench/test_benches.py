@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PEERS = {
     "preview": {"bare-read", "none"},
-    "isolate-kvm": {"minimal", "virsh"},
+    "isolate-kvm": {"minimal", "minimal, filtering", "virsh", "virsh, 8 at once"},
 }
 
 
