@@ -14,6 +14,7 @@ RPC, QEMU = libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_QEMU
 
 
 def fault(code: int, domain: int = QEMU, text: str = "words") -> libvirt.libvirtError:
+    libvirt.virResetLastError()  # it would take its words from the last call that failed in this thread
     error = libvirt.libvirtError(text)
     error.err = (code, domain, text, 2, "", None, None, -1, -1)
     return error
