@@ -95,6 +95,7 @@ class AgentGuest:
 
     def __init__(self, daemon: PrivateLibvirtd, name: str) -> None:
         self.name = name
+        self._daemon = daemon
         self._home = daemon.images / f"{name}.agent"
         self._home.mkdir()
         kernel, initrd = build(self._home)
@@ -146,9 +147,11 @@ class AgentGuest:
     def remove(self) -> None:
         """Stop it, undefine it and delete its files."""
         self._console.close()
-        if self.domain.isActive():
-            self.domain.destroy()
-        self.domain.undefine()
+        # By a connection of its own: a test may have restarted libvirtd meanwhile.
+        domain = libvirt.open(self._daemon.uri).lookupByName(self.name)
+        if domain.isActive():
+            domain.destroy()
+        domain.undefine()
         shutil.rmtree(self._home)
 
     def _until(self, mark: str) -> str:
