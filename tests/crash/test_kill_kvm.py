@@ -1,8 +1,8 @@
 """kill -9 on real libvirt and QEMU, at every step boundary and inside every mutating step, then a resume in a
 new process: the run ends as an undisturbed one, and nothing is there twice.
 
-`make test` tries each boundary and the places inside a step where something could be doubled or forgotten;
-the soak tries all the rest.
+`make test` tries each boundary between two steps, and inside them the places where something could be doubled
+or forgotten; the soak tries all the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.kvm, pytest.mark.timeout(900)]
 
 AT_ONCE = 4
 TTL = 1.5
-BOUNDARIES = ("begin", "acted", "ended")
+OF_STEPS = ("begin", "acted", "ended")
 
 
 @dataclass
@@ -57,13 +57,14 @@ def calm(rounds: Rounds) -> Iterator[Calm]:
 def inside(points: list[str]) -> set[int]:
     """Where a kill inside a step leaves the most behind: at its first and its last effect, and between
     noting, making and confirming anything."""
-    effects = {n for n, p in enumerate(points, 1) if p.split()[0] not in BOUNDARIES}
+    effects = {n for n, p in enumerate(points, 1) if p.split()[0] not in OF_STEPS}
     edges = {n for n in effects if not {n - 1, n + 1} <= effects}
     return edges | {n for n in effects if points[n - 1].split()[0] in ("intend", "made")}
 
 
-def boundaries(points: list[str]) -> set[int]:
-    return {n for n, p in enumerate(points, 1) if p.split()[0] in BOUNDARIES}
+def between(points: list[str]) -> set[int]:
+    """Where one step has ended, and where the next one begins: the engine keeps a record in between."""
+    return {n for n, p in enumerate(points, 1) if p.split()[0] in ("begin", "ended")}
 
 
 def within(points: list[str], step: str) -> range:
@@ -101,7 +102,7 @@ def not_back(world: World, calm: Calm) -> str:
 
 def test_an_undisturbed_run_passes_points_of_every_kind(calm: Calm) -> None:
     moments = {p.split()[0] for p in calm.points}
-    assert moments == {*BOUNDARIES, "before", "intend", "made", "removed"}
+    assert moments == {*OF_STEPS, "before", "intend", "made", "removed"}
     assert calm.wanted["snapshots"] == ["P-file01: 1", "P-file01n: 0"]
     assert calm.undo_wanted["chains"] == ["P-file01: 1"]
 
@@ -109,7 +110,7 @@ def test_an_undisturbed_run_passes_points_of_every_kind(calm: Calm) -> None:
 def test_a_run_killed_between_and_inside_its_steps_ends_as_an_undisturbed_one(
     rounds: Rounds, calm: Calm
 ) -> None:
-    chosen = sorted(boundaries(calm.points) | inside(calm.points))
+    chosen = sorted(between(calm.points) | inside(calm.points))
     assert problems(calm.points, chosen, lambda n: apply_killed(rounds, calm, n), AT_ONCE) == []
 
 
@@ -122,7 +123,7 @@ def test_an_undo_killed_inside_its_steps_ends_as_an_undisturbed_one(rounds: Roun
 def test_a_run_and_an_undo_killed_at_any_other_point_end_as_undisturbed_ones(
     rounds: Rounds, calm: Calm
 ) -> None:
-    tried = boundaries(calm.points) | inside(calm.points)
+    tried = between(calm.points) | inside(calm.points)
     rest = sorted({*range(1, len(calm.points) + 1)} - tried)
     assert problems(calm.points, rest, lambda n: apply_killed(rounds, calm, n), AT_ONCE) == []
     rest = sorted({*range(1, len(calm.undo_points) + 1)} - inside(calm.undo_points))
