@@ -33,7 +33,7 @@ def put(
     """
     body = canonical_json(TypeAdapter(type(value)).dump_python(value, mode="json"))
     sha256 = hashlib.sha256(body.encode("ascii")).hexdigest()
-    old = connection.execute(_newest(run, host, kind)).first()
+    old = _newest(connection, run, host, kind)
     if old is not None and (once or old.sha256 == sha256):
         return _value(old)
     made = Evidence(run=run, host=host, kind=kind, at=at, sha256=sha256, body=body)
@@ -44,7 +44,7 @@ def put(
 def latest(state: State, run: str, host: str, kind: str) -> Evidence | None:
     """Return the newest evidence of a kind. Raises EvidenceDamaged."""
     with state.read() as connection:
-        row = connection.execute(_newest(run, host, kind)).first()
+        row = _newest(connection, run, host, kind)
     return None if row is None else _value(row)
 
 
@@ -69,9 +69,17 @@ def newest_of_host(state: State, host: str, kind: str) -> Evidence | None:
     return None if row is None else _value(row)
 
 
-def _newest(run: str, host: str, kind: str) -> sa.Select[Any]:
-    mine = (evidence.c.run == run, evidence.c.host == host, evidence.c.kind == kind)
-    return sa.select(evidence).where(*mine).order_by(evidence.c.id.desc()).limit(1)
+# Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
+_NEWEST = (
+    sa.select(evidence)
+    .where(*(evidence.c[name] == sa.bindparam(name) for name in ("run", "host", "kind")))
+    .order_by(evidence.c.id.desc())
+    .limit(1)
+)
+
+
+def _newest(connection: sa.Connection, run: str, host: str, kind: str) -> Any:
+    return connection.execute(_NEWEST, {"run": run, "host": host, "kind": kind}).first()
 
 
 def _value(row: Any) -> Evidence:

@@ -24,6 +24,12 @@ ROOT = ""
 CLOSED = "run-ended"
 """The root event whose data hold the heads of the host chains."""
 
+# Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
+_CHAIN = (journal.c.run == sa.bindparam("run"), journal.c.host == sa.bindparam("host"))
+_LAST = sa.select(journal.c.seq, journal.c.hash).where(*_CHAIN).order_by(journal.c.seq.desc()).limit(1)
+_GENESIS = sa.select(journal.c.hash).where(*_CHAIN, journal.c.seq == 1)
+_APPEND = journal.insert()
+
 
 def append(
     connection: sa.Connection, run: str, host: str, event: str, data: dict[str, Any], at: datetime
@@ -41,7 +47,7 @@ def append(
         "previous": previous,
     }
     digest = entry_hash(fields)
-    connection.execute(journal.insert().values(**(fields | {"data": canonical_json(data), "hash": digest})))
+    connection.execute(_APPEND, fields | {"data": canonical_json(data), "hash": digest})
     return JournalEntry.model_validate(fields | {"at": at, "hash": digest})
 
 
@@ -150,14 +156,12 @@ def _entry(row: Any) -> JournalEntry:
 
 def _end(connection: sa.Connection, run: str, host: str) -> tuple[int, str]:
     """Return (seq, hash) of the chain's last entry, or what an empty chain starts from."""
-    mine = sa.select(journal.c.seq, journal.c.hash).where(journal.c.run == run, journal.c.host == host)
-    row = connection.execute(mine.order_by(journal.c.seq.desc()).limit(1)).first()
+    row = connection.execute(_LAST, {"run": run, "host": host}).first()
     if row is not None:
         return row.seq, row.hash
     if host == ROOT:
         return 0, ""
-    root = sa.select(journal.c.hash).where(journal.c.run == run, journal.c.host == ROOT, journal.c.seq == 1)
-    return 0, connection.execute(root).scalar() or ""
+    return 0, connection.execute(_GENESIS, {"run": run, "host": ROOT}).scalar() or ""
 
 
 def _lock_chain(connection: sa.Connection, run: str, host: str) -> None:

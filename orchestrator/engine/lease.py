@@ -56,7 +56,7 @@ class Lease:
             raise LeaseLost(message)
 
     def _compare(self, connection: sa.Connection) -> None:
-        row = connection.execute(_row(self.run, self.host)).first()
+        row = _held(connection, self.run, self.host)
         if row is None or (row.generation, row.owner) != (self.generation, self.owner):
             message = f"another worker took over {self.host} of run {self.run}; nothing more is changed here"
             raise LeaseLost(message)
@@ -92,7 +92,7 @@ def acquire(
     is replaced: it is of an execution that this one follows.
     """
     with state.read() as connection:
-        seen = connection.execute(_row(run, host)).first()
+        seen = _held(connection, run, host)
     if seen is not None and seen.owner not in (NOBODY, owner) and alive(seen.owner):
         message = f"another worker holds {host} of run {run}"
         raise LeaseLost(message)
@@ -127,8 +127,14 @@ def fence(connection: sa.Connection, owner: str) -> int:
     return connection.execute(leases.update().where(leases.c.owner == owner).values(**raised)).rowcount
 
 
-def _row(run: str, host: str) -> sa.Select[tuple[int, str]]:
-    return sa.select(leases.c.generation, leases.c.owner).where(*_key(run, host))
+# Built once: it is read before every mutation.
+_ROW: sa.Select[tuple[int, str]] = sa.select(leases.c.generation, leases.c.owner).where(
+    leases.c.run == sa.bindparam("run"), leases.c.host == sa.bindparam("host")
+)
+
+
+def _held(connection: sa.Connection, run: str, host: str) -> sa.Row[tuple[int, str]] | None:
+    return connection.execute(_ROW, {"run": run, "host": host}).first()
 
 
 def _key(run: str, host: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -10,6 +10,10 @@ from orchestrator.engine.state import State
 from orchestrator.engine.tables import ledger
 from orchestrator.history import LedgerEntry, LedgerState
 
+_KEY = tuple(ledger.c[name] == sa.bindparam(f"of_{name}") for name in ("endpoint", "kind", "object_id"))
+# Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
+_STATE = sa.select(ledger.c.state).where(*_KEY)
+_SET_STATE = ledger.update().where(*_KEY)
 _THERE = (LedgerState.INTENDED.value, LedgerState.PRESENT.value)
 
 
@@ -36,26 +40,27 @@ def set_state(
     connection: sa.Connection, endpoint: str, kind: str, object_id: str, state: LedgerState, at: datetime
 ) -> bool:
     """Change the state of an entry that is there; False where there is none."""
-    changed = connection.execute(
-        ledger.update().where(*_key(endpoint, kind, object_id)).values(state=state.value, at=at.isoformat())
-    )
-    return bool(changed.rowcount)
+    values = _named(endpoint, kind, object_id) | {"state": state.value, "at": at.isoformat()}
+    return bool(connection.execute(_SET_STATE, values).rowcount)
 
 
 def owns(state: State, endpoint: str, kind: str, object_id: str) -> bool:
     """Tell whether we made the object, or were about to, and have not removed it."""
-    return _is_one_of(state, _key(endpoint, kind, object_id), _THERE)
+    return _state(state, endpoint, kind, object_id) in _THERE
 
 
 def is_present(state: State, endpoint: str, kind: str, object_id: str) -> bool:
     """Tell whether the ledger says already that the object exists."""
-    return _is_one_of(state, _key(endpoint, kind, object_id), (LedgerState.PRESENT.value,))
+    return _state(state, endpoint, kind, object_id) == LedgerState.PRESENT
 
 
-def _is_one_of(state: State, key: tuple[Any, ...], states: tuple[str, ...]) -> bool:
-    query = sa.select(ledger.c.token).where(*key, ledger.c.state.in_(states))
+def _state(state: State, endpoint: str, kind: str, object_id: str) -> str | None:
     with state.read() as connection:
-        return connection.execute(query).first() is not None
+        return connection.execute(_STATE, _named(endpoint, kind, object_id)).scalar()
+
+
+def _named(endpoint: str, kind: str, object_id: str) -> dict[str, str]:
+    return {"of_endpoint": endpoint, "of_kind": kind, "of_object_id": object_id}
 
 
 def knows_token(state: State, token: str) -> bool:

@@ -20,6 +20,15 @@ from orchestrator.history import HostRecord, HostStatus, RunRecord, RunStatus, S
 ENDED = frozenset({RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED})
 
 
+# Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
+_RUN = sa.select(runs).where(runs.c.run == sa.bindparam("run"))
+_STEP_KEY = ("of_run", "of_host", "of_attempt", "at_position")
+_STEP = steps.update().where(
+    *(c == sa.bindparam(n) for c, n in zip(steps.primary_key.columns, _STEP_KEY, strict=True))
+)
+_NEW_STEP = steps.insert()
+
+
 class NoSuchRun(FerryError):
     """There is no run of that name in this state."""
 
@@ -29,7 +38,7 @@ class NoSuchRun(FerryError):
 def row(state: State, run: str) -> Any:
     """Return the run's row. Raises NoSuchRun."""
     with state.read() as connection:
-        found = connection.execute(sa.select(runs).where(runs.c.run == run)).first()
+        found = connection.execute(_RUN, {"run": run}).first()
     if found is None:
         message = f"there is no run {run!r} in this state"
         raise NoSuchRun(message, hint="`ferry run list` shows the runs; --state names another state")
@@ -164,11 +173,10 @@ def begin_step(
     connection: sa.Connection, run: str, host: str, attempt: int, position: int, step: str, at: datetime
 ) -> None:
     """Write that a step runs; again after a crash."""
-    key = (steps.c.run == run, steps.c.host == host, steps.c.attempt == attempt, steps.c.position == position)
     values = {"step": step, "status": StepStatus.RUNNING.value, "started_at": at.isoformat(), "message": ""}
-    if connection.execute(steps.update().where(*key).values(ended_at=None, **values)).rowcount == 0:
+    if _set_step(connection, (run, host, attempt, position), **values, ended_at=None) == 0:
         ids = {"run": run, "host": host, "attempt": attempt, "position": position}
-        connection.execute(steps.insert().values(**ids, **values))
+        connection.execute(_NEW_STEP, ids | values)
 
 
 def end_step(
@@ -182,10 +190,12 @@ def end_step(
     at: datetime,
 ) -> None:
     """Write how a step ended."""
-    key = (steps.c.run == run, steps.c.host == host, steps.c.attempt == attempt, steps.c.position == position)
-    connection.execute(
-        steps.update().where(*key).values(status=status.value, message=message, ended_at=at.isoformat())
-    )
+    values = {"status": status.value, "message": message, "ended_at": at.isoformat()}
+    _set_step(connection, (run, host, attempt, position), **values)
+
+
+def _set_step(connection: sa.Connection, key: tuple[str, str, int, int], **values: str | None) -> int:
+    return connection.execute(_STEP, dict(zip(_STEP_KEY, key, strict=True)) | values).rowcount
 
 
 def end_phase(connection: sa.Connection, run: str, host: str, attempt: int, phase: int, outcome: str) -> None:

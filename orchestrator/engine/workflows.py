@@ -180,8 +180,10 @@ def _close_host(engine: Engine, run: str, host: str, outcome: Outcome) -> bool:
 
 def _await_phase(engine: Engine, run: str, host: str, attempt: int, number: int) -> dict[str, Any]:
     state, workflow = engine.runtime.state, f"{host_id(run, host, attempt)}/{number}"
+    looks = 0
     while (found := runs.phase_outcome(state, run, host, attempt, number)) is None:
-        if _gave_up(workflow):
+        looks += 1
+        if looks % _LOOKS_PER_CHECK == 0 and _gave_up(workflow):
             return _LOST.model_dump(mode="json")
         _wait(engine, f"{run}/{host}")
     return Outcome.model_validate_json(found).model_dump(mode="json")
