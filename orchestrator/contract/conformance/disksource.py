@@ -2,7 +2,7 @@
 
 from orchestrator.contract.conformance.rig import BLOCK, DISK_BYTES, Rig
 from orchestrator.contract.conformance.snapshots import AFTER, BEFORE, snapshot_case
-from orchestrator.contract.conformance.support import effect, needs, observe, picture, refused
+from orchestrator.contract.conformance.support import effect, needs, observe, picture, refused, same
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, Capability
 from orchestrator.model.machine import Consistency
@@ -22,8 +22,9 @@ class TestDiskSource:
                 d.key for d in observe(adapter, case.ref).disks if not d.cdrom
             ]
             assert [disk.size for disk in disks] == [DISK_BYTES, DISK_BYTES]
-            assert disks[1].read(0, 3 * BLOCK) == bytes(BLOCK) + bytes([BEFORE]) * BLOCK + bytes(BLOCK)
-            assert disks[0].read(DISK_BYTES - BLOCK, BLOCK) == bytes(BLOCK)
+            wanted = bytes(BLOCK) + bytes([BEFORE]) * BLOCK + bytes(BLOCK)
+            assert same(disks[1].read(0, 3 * BLOCK), wanted)
+            assert same(disks[0].read(DISK_BYTES - BLOCK, BLOCK), bytes(BLOCK))
 
     @needs(Capability.SNAPSHOT_CRASH, Capability.DISK_SOURCE)
     def test_extents_cover_the_disk_and_zero_ones_read_zero(self, adapter: Adapter, rig: Rig) -> None:

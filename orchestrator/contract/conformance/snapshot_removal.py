@@ -19,6 +19,7 @@ from orchestrator.contract.conformance.support import (
     observe,
     picture,
     refused,
+    same,
 )
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, Capability, ObjectKind
@@ -42,8 +43,8 @@ class TestSnapshotRemoval:
             assert observe(adapter, case.ref).snapshots == ()
             assert rig.objects(ObjectKind.SNAPSHOT) == case.snapshots
             assert rig.objects(ObjectKind.DISK) == case.disks
-            assert stopped_read(rig, case.ref, 1) == bytes([BEFORE]) * BLOCK
-            assert stopped_read(rig, case.ref, 1, BLOCK) == bytes([AFTER]) * BLOCK
+            assert same(stopped_read(rig, case.ref, 1), bytes([BEFORE]) * BLOCK)
+            assert same(stopped_read(rig, case.ref, 1, BLOCK), bytes([AFTER]) * BLOCK)
             assert ledger.left(ObjectKind.SNAPSHOT) == ledger.left(ObjectKind.DISK) == frozenset()
 
     @needs(Capability.SNAPSHOT_CRASH, Capability.SNAPSHOT_REMOVE)
@@ -61,8 +62,8 @@ class TestSnapshotRemoval:
         adapter.snapshots.ensure_snapshot_removed(case.ref, newer.token, effect("undo", ledger))
         assert rig.objects(ObjectKind.SNAPSHOT) == case.snapshots
         assert rig.objects(ObjectKind.DISK) == case.disks
-        assert stopped_read(rig, case.ref) == bytes([BEFORE]) * BLOCK
-        assert stopped_read(rig, case.ref, 0, BLOCK) == bytes([AFTER]) * BLOCK
+        assert same(stopped_read(rig, case.ref), bytes([BEFORE]) * BLOCK)
+        assert same(stopped_read(rig, case.ref, 0, BLOCK), bytes([AFTER]) * BLOCK)
 
     @needs(Capability.SNAPSHOT_CRASH, Capability.SNAPSHOT_REMOVE)
     def test_foreign_snapshot_stays(self, adapter: Adapter, rig: Rig, ledger: Ledger) -> None:
@@ -105,7 +106,7 @@ class TestSnapshotRemoval:
             assert rig.objects(ObjectKind.SNAPSHOT) == case.snapshots
             assert rig.objects(ObjectKind.DISK) == case.disks
             assert ledger.left(ObjectKind.SNAPSHOT) == frozenset()
-            assert stopped_read(rig, case.ref) == bytes([LATEST]) * BLOCK
+            assert same(stopped_read(rig, case.ref), bytes([LATEST]) * BLOCK)
 
         at_every_crash(lambda: snapshot_case(rig), act, check)
         at_every_lost_lease(rig, lambda: snapshot_case(rig), act, check)
@@ -145,8 +146,8 @@ class TestSnapshotRemoval:
         machine = adapter.snapshots.ensure_reverted(case.ref, hand.token, effect("revert", ledger))
         assert [snapshot.token for snapshot in machine.snapshots] == [hand.token]
         assert [nic.network for nic in rig.nics(case.ref)] == networks
-        assert stopped_read(rig, case.ref) == bytes([BEFORE]) * BLOCK
-        assert stopped_read(rig, case.ref, 0, BLOCK) == bytes(BLOCK)
+        assert same(stopped_read(rig, case.ref), bytes([BEFORE]) * BLOCK)
+        assert same(stopped_read(rig, case.ref, 0, BLOCK), bytes(BLOCK))
 
     @needs(Capability.SNAPSHOT_REVERT)
     def test_revert_to_no_snapshot_is_not_found(self, adapter: Adapter, rig: Rig) -> None:

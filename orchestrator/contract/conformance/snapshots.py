@@ -14,6 +14,7 @@ from orchestrator.contract.conformance.support import (
     observe,
     picture,
     refused,
+    same,
 )
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Adapter, Capability, ObjectKind
@@ -135,7 +136,7 @@ class TestSnapshots:
             assert len(rig.objects(ObjectKind.DISK) - case.disks) <= 1
             assert not ledger.intended
             rig.fill(case.ref, 0, 0, BLOCK, AFTER)
-            assert stopped_read(rig, case.ref) == bytes([AFTER]) * BLOCK
+            assert same(stopped_read(rig, case.ref), bytes([AFTER]) * BLOCK)
 
         at_every_crash(lambda: snapshot_case(rig), act, check)
         at_every_lost_lease(rig, lambda: snapshot_case(rig), act, check)

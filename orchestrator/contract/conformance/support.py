@@ -159,3 +159,12 @@ def _machines_in(scene: object) -> tuple[MachineRef, ...]:
     `ref`."""
     parts = scene if isinstance(scene, tuple) else (scene, getattr(scene, "ref", None))
     return tuple(part for part in parts if isinstance(part, MachineRef))
+
+
+def same(found: bytes, wanted: bytes) -> bool:
+    """Compare what disks hold.
+
+    Not by `assert a == b`: where pytest shows differences in full, as under CI, it takes minutes to describe
+    how blocks of bytes differ.
+    """
+    return found == wanted
