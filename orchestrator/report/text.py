@@ -1,5 +1,7 @@
 """The report as plain text in 100 columns, for terminals, mails and tickets. Says what the HTML says."""
 
+from collections.abc import Sequence
+
 from orchestrator.report import wording
 from orchestrator.report.layout import WIDTH, bullets, heading, pairs, paragraph, table
 from orchestrator.report.model import (
@@ -137,12 +139,8 @@ def render_assessment(found: AssessmentView) -> list[str]:
         ("For information", found.hints),
         ("Accepted", found.waived_findings),
     ):
-        if findings:
-            lines += ["", f"{title}:", *(line for finding in findings for line in _finding(finding))]
-    if found.waiver_notes:
-        notes = bullets([f"{item}: {text}" for item, text in found.waiver_notes])
-        lines += ["", "Waivers without effect:", *notes]
-    return lines
+        lines += _group(title, [line for finding in findings for line in _finding(finding)])
+    return lines + _without_effect(found.waiver_notes)
 
 
 def _finding(finding: FindingView) -> list[str]:
@@ -191,12 +189,17 @@ def _parity(parity: ParityView) -> list[str]:
         ("Waived", parity.waived_items),
         ("For information", parity.hints),
     ):
-        if items:
-            lines += ["", f"{title}:", *(line for item in items for line in _item(item))]
-    if parity.waiver_notes:
-        notes = bullets([f"{item}: {text}" for item, text in parity.waiver_notes])
-        lines += ["", "Waivers without effect:", *notes]
-    return lines
+        lines += _group(title, [line for item in items for line in _item(item)])
+    return lines + _without_effect(parity.waiver_notes)
+
+
+def _group(title: str, lines: list[str]) -> list[str]:
+    """Return lines below a title; nothing where there are none."""
+    return ["", f"{title}:", *lines] if lines else []
+
+
+def _without_effect(notes: Sequence[tuple[str, str]]) -> list[str]:
+    return _group("Waivers without effect", bullets([f"{item}: {text}" for item, text in notes]))
 
 
 def _item(item: ItemView) -> list[str]:
