@@ -58,7 +58,7 @@ def _view(plan: PlanFile, name: str, reader: Reader) -> EndpointView:
     )
     found = reader.inventory.machines(wanted) if wanted else ()
     golden = reader.inventory.images(images) if images else ()
-    by_key = {m.ref.id: m for m in found} | {m.ref.name: m for m in found}
+    by_key = {key: m for m in found for key in (*m.also, m.ref.name, m.ref.id)}
     return EndpointView(
         info=reader.inventory.about(),
         machines={key: by_key[key] for key in wanted if key in by_key},

@@ -9,6 +9,7 @@ Rules for an adapter:
   it; after a removal `effect.removed(kind, id)`.
 - It MUST put the token on the object itself (description, metadata) and remove only objects that bear a
   token of ours *and* for which `effect.owns(kind, id)` is true.
+- Where the hypervisor names its work (a task's id), it MUST pass that name to `effect.task(...)`.
 - It MUST NOT retry a mutation. Outcome unknown: UNCERTAIN. Only ProviderError and LeaseLost leave it.
 - It is shared between threads.
 """
@@ -26,6 +27,7 @@ from orchestrator.model.endpoint import EndpointInfo, EndpointSettings
 from orchestrator.model.machine import (
     Claim,
     Consistency,
+    Listed,
     Machine,
     MachineRef,
     PowerState,
@@ -65,6 +67,7 @@ class Capability(StrEnum):
     ISOLATE_UNPLUGGED = "isolate:unplugged"
     ISOLATE_SEALED = "isolate:sealed"
     ISOLATE_FILTERED = "isolate:filtered"
+    ISOLATE_SITE_FILTERED = "isolate:site-filtered"
     CREATE_NETWORK = "network:create"
     DISK_SOURCE = "disk:source"
     STAGE_OVERLAY = "stage:overlay"
@@ -94,8 +97,18 @@ class Effect(Protocol):
         of [A-Za-z0-9._-]."""
         ...
 
+    @property
+    def reason(self) -> str:
+        """Who does it and why, in words for other administrators ("ferry run R, step snapshot, CHG7"),
+        for wherever the hypervisor shows such words. One line, at most 200 characters."""
+        ...
+
     def before(self, what: str) -> None:
         """Check the lease just before a mutation described by `what`. Raises LeaseLost."""
+        ...
+
+    def task(self, what: str, reference: str) -> None:
+        """Note the hypervisor's own name of the work that does `what`. Repeatable."""
         ...
 
     def intend(self, kind: ObjectKind, object_id: str, detail: str = "") -> None:
@@ -153,8 +166,13 @@ class Inventory(Protocol):
         ...
 
     def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
-        """Return the machines named (by name or permanent id), or all. One that is not there is left out;
-        an ambiguous name: CONFLICT."""
+        """Return the machines named (by name, permanent id, or whatever `Machine.also` says), or all.
+
+        One that is not there is left out; an ambiguous name: CONFLICT, with the candidates."""
+        ...
+
+    def listing(self) -> tuple[Listed, ...]:
+        """Return all machines and templates, with little of each, in the same order as `machines`."""
         ...
 
     def networks(self) -> tuple[Network, ...]:
@@ -182,6 +200,11 @@ class Preflight(Protocol):
     def staging(self, spec: TargetSpec) -> tuple[Finding, ...]:
         """Name free, image there and unchanged, space, CPU able to run the release, network there or
         creatable."""
+        ...
+
+    def rights(self) -> tuple[Finding, ...]:
+        """What this account may do, as far as the endpoint tells it: one finding for each right, with what
+        needs it. Empty where rights cannot be asked for."""
         ...
 
 
@@ -293,8 +316,9 @@ class Staging(Protocol):
     """The replacement."""
 
     def ensure_target(self, spec: TargetSpec, effect: Effect) -> StagedTarget:
-        """Create disk, machine and answer medium; the machine is left off. Nothing that exists is
-        overwritten: CONFLICT."""
+        """Create disk, machine and (where one is needed) answer medium; the machine is left off.
+
+        Nothing that exists is overwritten: CONFLICT."""
         ...
 
     def customized(self, staged: StagedTarget, computer_name: str) -> bool | None:

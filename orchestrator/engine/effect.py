@@ -29,19 +29,33 @@ class EngineEffect:
     """Implements the contract's `Effect` for one step of one host on one endpoint."""
 
     def __init__(
-        self, state: State, lease: Lease, endpoint: str, step: str, clock: Callable[[], datetime]
+        self,
+        state: State,
+        lease: Lease,
+        endpoint: str,
+        step: str,
+        clock: Callable[[], datetime],
+        *,
+        why: str = "",
     ) -> None:
-        """`endpoint` is the endpoint's identity, the same by whatever name a plan calls it."""
+        """`endpoint` is the endpoint's identity, the same by whatever name a plan calls it; `why` ends the
+        reason (", CHG0012345")."""
         self._state = state
         self._lease = lease
         self._endpoint = endpoint
         self._clock = clock
         self.token = token_of(lease.run, lease.host, step)
+        self.reason = " ".join(f"ferry run {lease.run}, host {lease.host}, step {step}{why}".split())[:200]
 
     def before(self, what: str) -> None:
         """Check the lease and note what is about to be changed."""
         with self._lease.guarded() as connection:
             self._note(connection, "change", {"what": what})
+
+    def task(self, what: str, reference: str) -> None:
+        """Note the hypervisor's name of the work: true whoever holds the lease, so always written."""
+        with self._state.write() as connection:
+            self._note(connection, "task", {"what": what, "task": reference})
 
     def intend(self, kind: ObjectKind, object_id: str, detail: str = "") -> None:
         """Enter "about to create" into the ledger, under the lease."""

@@ -88,7 +88,15 @@ class Job:
     def effect(self, step: StepKind | str, endpoint: str) -> Effect:
         """Return the hand for mutating calls of a step on an endpoint."""
         identity = self.endpoint(endpoint).info.identity
-        made = EngineEffect(self.runtime.state, self.lease, identity, str(step), self.runtime.clock)
+        ticket = self.change_set.change.ticket
+        made = EngineEffect(
+            self.runtime.state,
+            self.lease,
+            identity,
+            str(step),
+            self.runtime.clock,
+            why=f", {ticket}" if ticket else "",
+        )
         return self.runtime.wrap_effect(made)
 
     def claim(self) -> Claim:

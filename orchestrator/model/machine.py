@@ -62,6 +62,8 @@ class Disk(Value):
     read_only: Material[bool] = False
     shared: Material[bool] = False
     raw_passthrough: Material[bool] = False
+    independent: Material[bool] = False
+    """The hypervisor leaves it out of snapshots (vSphere's independent modes): no rollback holds it."""
     cdrom: bool = False
     """A removable medium; never snapshotted, never exported."""
 
@@ -136,5 +138,22 @@ class Machine(Value):
     claim: Claim | None = None
     guest: GuestOs | None = None
     """None where no agent answers, or where asking one needs rights that this connection has not."""
+    also: tuple[str, ...] = ()
+    """Other words by which this endpoint finds it: an inventory path, a managed object id."""
     notes: tuple[str, ...] = ()
     """What an administrator should know, in words; free text from the provider, escaped in every output."""
+
+
+class Listed(Value):
+    """A machine in a listing of all: little of each, for thousands of them, read in a few calls."""
+
+    ref: MachineRef
+    path: str = ""
+    """Where it stands in the inventory, as a plan file's `vm` may name it; else its name."""
+    power: PowerState
+    template: bool = False
+    configured_os: str = ""
+    """What its definition says it runs ("winLonghorn64Guest", "http://microsoft.com/win/2k8"): whoever made
+    it wrote that, so it is a hint and never a verdict."""
+    guest: GuestOs | None = None
+    """What an agent inside says, where it can be had without asking each machine."""

@@ -41,6 +41,13 @@ class NetworkSpec(Value):
     uplink: str | None = None
     """Only for filtered: the bridge (KVM) or portgroup uplink that allowed flows leave by."""
     allow: tuple[Flow, ...] = ()
+    site_filter: str | None = None
+    """The virtual switch that it is created on (vSphere); None: one of its own, without uplink."""
+    makes no filter and checks none; `allow` says what the site has declared."""
+    switch: str | None = None
+    """The virtual switch that it is created on (vSphere). None: one of its own, without uplink."""
+    vlan: int | None = Field(default=None, ge=0, le=4094)
+    """The VLAN that it is created with (vSphere)."""
 
 
 class Network(Value):

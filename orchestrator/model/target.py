@@ -26,6 +26,25 @@ class StaticAddress(Value):
     dns: tuple[str, ...] = ()
 
 
+class Placement(Value):
+    """Where a target is put (vSphere): names or inventory paths; None is left to the endpoint where only one
+    is possible."""
+
+    datacenter: str | None = None
+    cluster: str | None = None
+    pool: str | None = None
+    folder: str | None = None
+    datastore: str | None = None
+
+
+class DomainJoin(Value):
+    """The domain that a target joins at its first boot, and who may let it in."""
+
+    name: str
+    username: str | SecretRef
+    password: SecretRef
+
+
 class TargetSpec(Value):
     """What is staged. `vm` is the new machine's name; nothing of that name may exist. `address` None is
     DHCP."""
@@ -42,9 +61,14 @@ class TargetSpec(Value):
     computer_name: str
     admin_password: SecretRef
     address: StaticAddress | None = None
+    placement: Placement = Placement()
+    workgroup: str | None = None
+    domain: DomainJoin | None = None
+    time_zone: str | None = None
+    """By its Windows name ("W. Europe Standard Time")."""
     first_boot_limit: timedelta = timedelta(minutes=15)
-    """How long the answer medium may stay in the machine, waiting for the guest agent to confirm the
-    computer name."""
+    """How long the first boot may take until the guest agent confirms the computer name; an answer medium
+    stays in the machine no longer."""
 
 
 class GoldenImage(Value):
@@ -70,4 +94,7 @@ class StagedTarget(Value):
     fingerprint: str
     disks: tuple[str, ...]
     medium: str | None
-    """The answer medium while it is in the machine."""
+    """The answer medium while it is in the machine; None where the hypervisor needs none."""
+    customizes: bool = False
+    """Without a medium: whether the hypervisor itself gives the answers at the first boot, which is waited
+    for."""

@@ -14,6 +14,7 @@ from orchestrator.model.machine import (
     Disk,
     Firmware,
     GuestOs,
+    Listed,
     Machine,
     MachineRef,
     PowerState,
@@ -33,6 +34,7 @@ _CONSISTENCY = {
     "running": Consistency.MEMORY,
     "paused": Consistency.MEMORY,
 }
+_OSINFO = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M": 2**20, "MiB": 2**20}
 _UNITS |= {"GB": 10**9, "G": 2**30, "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -80,6 +82,19 @@ def to_machine(endpoint: str, text: str, around: Around, below: Below) -> Machin
         claim=around.claim,
         guest=around.guest,
         notes=tuple(_notes(root)),
+    )
+
+
+def to_listed(endpoint: str, text: str, stats: Mapping[str, Any]) -> Listed:
+    """Read a domain for a listing. libosinfo's id is what whoever defined the domain wrote there."""
+    root = parse(text)
+    name = root.findtext("name", "")
+    system = next((e.get("id", "") for e in root.iterfind(f"metadata//{{{_OSINFO}}}os")), "")
+    return Listed(
+        ref=MachineRef(endpoint=endpoint, id=root.findtext("uuid", ""), name=name),
+        path=name,
+        power=_POWER.get(int(stats.get("state.state", 0)), PowerState.OFF),
+        configured_os=system,
     )
 
 

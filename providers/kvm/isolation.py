@@ -13,7 +13,7 @@ from typing import Any
 import libvirt
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
-from orchestrator.contract.provider import Effect
+from orchestrator.contract.provider import Effect, unsupported
 from orchestrator.model.machine import Machine, MachineRef
 from orchestrator.model.network import (
     IsolationEvidence,
@@ -91,6 +91,9 @@ class KvmIsolation:
         self, ref: MachineRef, spec: IsolationSpec, addresses: Sequence[str], effect: Effect
     ) -> Machine:
         """See the contract."""
+        if spec.network is not None and spec.network.site_filter is not None:
+            what = "a network that the site filters itself"
+            raise unsupported(what, "ferry makes and proves the filter here: name an uplink instead")
         seen = self._seen(ref)
         _refuse_unequal(seen, ref)
         if spec.network is not None and spec.mode is not IsolationMode.UNPLUGGED:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.contract.provider import Capability
 from orchestrator.model.endpoint import EndpointInfo
-from orchestrator.model.machine import Disk, Machine, MachineRef, Nic, Snapshot
+from orchestrator.model.machine import Disk, Listed, Machine, MachineRef, Nic, Snapshot
 from orchestrator.model.network import Network
 from orchestrator.model.target import GoldenImage
 from providers.simulated.site import Site, conflict
@@ -39,6 +39,20 @@ class SimInventory:
             message = f"{', '.join(sorted(doubles))} names more than one machine"
             raise conflict(message, "give the permanent id")
         return tuple(to_machine(m, self._site.endpoint) for m in sorted(found, key=lambda m: (m.name, m.id)))
+
+    def listing(self) -> tuple[Listed, ...]:
+        """Return all machines, in the order of their names."""
+        self._site.need(Capability.INVENTORY)
+        machines = self._site.read("inventory.listing").machines.values()
+        return tuple(
+            Listed(
+                ref=MachineRef(endpoint=self._site.endpoint, id=machine.id, name=machine.name),
+                path=machine.name,
+                power=machine.power,
+                guest=machine.guest,
+            )
+            for machine in sorted(machines, key=lambda m: (m.name, m.id))
+        )
 
     def networks(self) -> tuple[Network, ...]:
         """Return all networks, in the order of their names."""

@@ -17,7 +17,7 @@ from orchestrator.model.network import (
 from providers.simulated.inventory import to_machine, to_nic
 from providers.simulated.netrules import filter_name, findings, isolated_attachment
 from providers.simulated.networks import NETWORKING, SimNetworks
-from providers.simulated.preflight import MODE_CAPABILITY
+from providers.simulated.preflight import isolation_capability
 from providers.simulated.site import conflict, find
 from providers.simulated.world import Attachment, SimFilter, SimMachine, SimNic
 
@@ -40,7 +40,7 @@ class SimIsolation(SimNetworks):
         self, ref: MachineRef, spec: IsolationSpec, addresses: Sequence[str], effect: Effect
     ) -> Machine:
         """Move every card that is not where it has to be."""
-        self._site.need(MODE_CAPABILITY[spec.mode], "use another isolation mode")
+        self._site.need(isolation_capability(spec), "use another isolation mode")
         machine = find(self._site.read("isolation.look", ref), ref)
         if spec.network is not None:
             self._fitting(spec.network)
@@ -90,7 +90,7 @@ class SimIsolation(SimNetworks):
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
         """Prove it from the centre's state."""
-        self._site.need(MODE_CAPABILITY[spec.mode])
+        self._site.need(isolation_capability(spec))
         centre = self._site.read("isolation.verify", ref)
         return IsolationEvidence(mode=spec.mode, findings=tuple(findings(centre, find(centre, ref), spec)))
 

@@ -20,6 +20,13 @@ MODE_CAPABILITY = {
     IsolationMode.FILTERED: Capability.ISOLATE_FILTERED,
 }
 
+
+def isolation_capability(spec: IsolationSpec) -> Capability:
+    """Return what an isolation needs."""
+    by_site = spec.network is not None and spec.network.site_filter is not None
+    return Capability.ISOLATE_SITE_FILTERED if by_site else MODE_CAPABILITY[spec.mode]
+
+
 COPY_CAPABILITY = {CopyMode.OVERLAY: Capability.STAGE_OVERLAY, CopyMode.FULL: Capability.STAGE_FULL}
 
 RELEASES = (2022, 2025)
@@ -39,10 +46,14 @@ class SimPreflight:
     def isolation(self, machine: Machine, spec: IsolationSpec) -> tuple[Finding, ...]:
         """Mode declared, network there and fitting or creatable, uplink there."""
         centre = self._site.read("preflight.isolation", machine.ref)
-        declared = MODE_CAPABILITY[spec.mode] in self._site.capabilities
+        declared = isolation_capability(spec) in self._site.capabilities
         detail = f"{spec.mode} is {'' if declared else 'not '}supported here"
         mode = Finding(check="isolation mode", ok=declared, detail=detail)
         return (mode,) if spec.network is None else (mode, self._network(centre, spec.network))
+
+    def rights(self) -> tuple[Finding, ...]:
+        """None: a simulated centre knows no accounts."""
+        return ()
 
     def staging(self, spec: TargetSpec) -> tuple[Finding, ...]:
         """Release known, copy mode declared, name free, image there, room, network."""

@@ -16,8 +16,10 @@ MODELLED = frozenset(Capability) - {
     Capability.SNAPSHOT_FILESYSTEM,
     Capability.SNAPSHOT_APPLICATION,
     Capability.SNAPSHOT_MEMORY,
+    Capability.ISOLATE_SITE_FILTERED,
 }
-"""What the simulation models truthfully: no guest writes buffers out and no RAM is saved."""
+"""What the simulation models truthfully: no guest writes buffers out, no RAM is saved, no site
+owns a filter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,13 @@ class CountingEffect:
     def token(self) -> str:
         return self._inner.token
 
+    @property
+    def reason(self) -> str:
+        return self._inner.reason
+
+    def task(self, what: str, reference: str) -> None:
+        self._around("task", reference, lambda: self._inner.task(what, reference))
+
     def before(self, what: str) -> None:
         self._around("before", what, lambda: self._inner.before(what))
 

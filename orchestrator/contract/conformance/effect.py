@@ -27,6 +27,7 @@ class Moment(StrEnum):
     INTEND = "intend"
     MADE = "made"
     REMOVED = "removed"
+    TASK = "task"
 
 
 CHECKS_LEASE = frozenset({Moment.BEFORE, Moment.INTEND})
@@ -77,9 +78,18 @@ class RecordingEffect:
     at_failure: Callable[[], None] = lambda: None
     calls: list[Call] = field(default_factory=list)
 
+    @property
+    def reason(self) -> str:
+        """Words that name this effect."""
+        return f"conformance, {self.token}"
+
     def before(self, what: str) -> None:
         """Record, then fail if this is the point."""
         self._reach(Moment.BEFORE, what)
+
+    def task(self, what: str, reference: str) -> None:
+        """Record, then fail if this is the point: the work is under way, and nobody waits for it."""
+        self._reach(Moment.TASK, f"{reference}: {what}")
 
     def intend(self, kind: ObjectKind, object_id: str, detail: str = "") -> None:
         """Write the entry, then fail if this is the point. `detail` is recorded only."""

@@ -49,6 +49,28 @@ class TestInventory:
         assert len(listed) == len(set(listed)) == len(rig.objects(ObjectKind.VM))
 
     @needs(Capability.INVENTORY)
+    def test_listing_has_every_machine_once_as_it_is(self, adapter: Adapter, rig: Rig) -> None:
+        off, on = rig.make_machine(rig.name("vm")), rig.make_machine(rig.name("vm"), running=True)
+        listed = {one.ref: one for one in adapter.inventory.listing()}
+        assert (listed[off].power, listed[on].power) == (PowerState.OFF, PowerState.ON)
+        machines = [one.ref for one in adapter.inventory.listing() if not one.template]
+        assert machines == [machine.ref for machine in adapter.inventory.machines()]
+        for ref in (off, on):
+            (found,) = adapter.inventory.machines([listed[ref].path])
+            assert found.ref == ref
+
+    @needs(Capability.INVENTORY)
+    def test_other_words_for_a_machine_find_it(self, adapter: Adapter, rig: Rig) -> None:
+        machine = observe(adapter, rig.make_machine(rig.name("vm")))
+        for word in machine.also:
+            assert [found.ref for found in adapter.inventory.machines([word])] == [machine.ref]
+
+    def test_rights_that_are_there_are_no_hindrance(self, reader: Reader) -> None:
+        found = reader.preflight.rights()
+        assert all(finding.check and finding.detail for finding in found)
+        assert [finding for finding in found if not finding.ok] == []
+
+    @needs(Capability.INVENTORY)
     def test_power_cards_and_disks_are_as_the_hypervisor_says(self, adapter: Adapter, rig: Rig) -> None:
         for running in (False, True):
             ref = rig.make_machine(rig.name("vm"), running=running, nics=2, disks=2)

@@ -35,10 +35,10 @@ def _snapshot(consistency: Consistency) -> Probe:
     )
 
 
-def _isolate(mode: IsolationMode) -> Probe:
+def _isolate(mode: IsolationMode, site_filter: str | None = None) -> Probe:
     def probe(adapter: Adapter, rig: Rig) -> object:
-        uplink = "probe" if mode is IsolationMode.FILTERED else None
-        network = NetworkSpec(name=rig.name("probe"), mode=mode, uplink=uplink)
+        uplink = "probe" if mode is IsolationMode.FILTERED and site_filter is None else None
+        network = NetworkSpec(name=rig.name("probe"), mode=mode, uplink=uplink, site_filter=site_filter)
         spec = IsolationSpec(mode=mode, network=None if mode is IsolationMode.UNPLUGGED else network)
         return adapter.isolation.ensure_isolated(_machine(rig), spec, (), _effect())
 
@@ -119,6 +119,7 @@ ROLES: Mapping[str, frozenset[Capability]] = {
             Capability.ISOLATE_UNPLUGGED,
             Capability.ISOLATE_SEALED,
             Capability.ISOLATE_FILTERED,
+            Capability.ISOLATE_SITE_FILTERED,
             Capability.CREATE_NETWORK,
         }
     ),
@@ -147,6 +148,7 @@ PROBES: Mapping[Capability, Probe] = {
     Capability.ISOLATE_UNPLUGGED: _isolate(IsolationMode.UNPLUGGED),
     Capability.ISOLATE_SEALED: _isolate(IsolationMode.SEALED),
     Capability.ISOLATE_FILTERED: _isolate(IsolationMode.FILTERED),
+    Capability.ISOLATE_SITE_FILTERED: _isolate(IsolationMode.FILTERED, site_filter="probe"),
     Capability.CREATE_NETWORK: lambda adapter, rig: adapter.isolation.ensure_network(
         NetworkSpec(name=rig.name("probe"), create=True), _effect()
     ),

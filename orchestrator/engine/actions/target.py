@@ -51,7 +51,7 @@ def _wait_for_name(job: Job, staged: StagedTarget) -> str:
     """Look until the guest bears its name, at most as long as the plan lets the medium stay in; say in words
     how it ended."""
     spec, adapter = job.target, job.adapter(job.target.endpoint)
-    until = job.now() + (spec.first_boot_limit if staged.medium is not None else timedelta(0))
+    until = job.now() + (spec.first_boot_limit if _first_boot(staged) else timedelta(0))
     pause = min(_LOOK_EVERY, max(spec.first_boot_limit / timedelta(seconds=5), 0.05))
     while not job.read(lambda: adapter.staging.customized(staged, spec.computer_name)):
         if job.now() >= until:
@@ -61,6 +61,10 @@ def _wait_for_name(job: Job, staged: StagedTarget) -> str:
         job.runtime.sleep(pause)
         job.lease.check()
     return f"its guest bears the name {spec.computer_name}"
+
+
+def _first_boot(staged: StagedTarget) -> bool:
+    return staged.medium is not None or staged.customizes
 
 
 def inventory_target(job: Job) -> Outcome:
