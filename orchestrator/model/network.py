@@ -42,8 +42,8 @@ class NetworkSpec(Value):
     """Only for filtered: the bridge (KVM) or portgroup uplink that allowed flows leave by."""
     allow: tuple[Flow, ...] = ()
     site_filter: str | None = None
-    """The virtual switch that it is created on (vSphere); None: one of its own, without uplink."""
-    makes no filter and checks none; `allow` says what the site has declared."""
+    """Only for filtered: the site's own filter on this network, in words ("NSX policy legacy-out").
+    Then ferry makes no filter and checks none; `allow` says what the site has declared."""
     switch: str | None = None
     """The virtual switch that it is created on (vSphere). None: one of its own, without uplink."""
     vlan: int | None = Field(default=None, ge=0, le=4094)
