@@ -392,6 +392,15 @@ class Provider(Protocol):
         ...
 
 
+def claimed(ref: MachineRef, held: Claim) -> ProviderError:
+    """Make the error for a machine that another run holds."""
+    since = f" since {held.since:%Y-%m-%d %H:%M} UTC" if held.since else ""
+    who = f"host {held.host or 'unknown'}, generation {held.generation}"
+    message = f"machine {ref.name} is held by run {held.run} of state {held.state_id} ({who}){since}"
+    hint = "wait for that run, undo it, or break its claim if nobody works on it any more"
+    return ProviderError(ErrorKind.CONFLICT, message, hint=hint)
+
+
 def unsupported(what: str, instead: str = "") -> ProviderError:
     """Make the error for an undeclared capability; `instead` says what the site can use."""
     return ProviderError(ErrorKind.UNSUPPORTED, f"{what} is not supported here", hint=instead)

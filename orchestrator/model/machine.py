@@ -106,6 +106,10 @@ class Claim(Value):
         """Tell whether both claims are the same run of the same state."""
         return (self.run, self.state_id) == (other.run, other.state_id)
 
+    def same_mark(self, other: "Claim") -> bool:
+        """Tell whether both are the same claim; when it was first made does not matter."""
+        return self.model_copy(update={"since": None}) == other.model_copy(update={"since": None})
+
 
 class GuestOs(Value):
     """What a guest agent says of the running system, unverified. Never a verdict alone: agents lie and are

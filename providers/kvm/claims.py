@@ -16,10 +16,10 @@ import libvirt
 from pydantic import ValidationError
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
-from orchestrator.contract.provider import Effect, ObjectKind
+from orchestrator.contract.provider import Effect, ObjectKind, claimed
 from orchestrator.model.machine import Claim, MachineRef
 from providers.kvm.cards import parse
-from providers.kvm.faults import conflict, not_found, permanent
+from providers.kvm.faults import not_found, permanent
 from providers.kvm.link import Link, act
 from providers.kvm.metadata import Mark, places
 
@@ -81,13 +81,13 @@ class KvmClaims:
         """See the contract. A lower generation than the one held is refused: its worker was superseded."""
         domain = self._link.domain(ref)
         held = held_claim(self._link, ref.id)
-        if held is None or not _equal(held, claim):
+        if held is None or not held.same_mark(claim):
             if held is not None and not held.same_holder(claim):
                 if succeeds is None or held.run != succeeds:
-                    raise _taken(ref, held)
+                    raise claimed(ref, held)
                 self._take_off(ref, held, effect)
             elif held is not None and held.generation > claim.generation:
-                raise _taken(ref, held)
+                raise claimed(ref, held)
             held = self._put_on(ref, claim, effect)
         elif effect.owns(ObjectKind.CLAIM, _secret_id(ref, claim)):
             effect.made(ObjectKind.CLAIM, _secret_id(ref, claim))
@@ -108,8 +108,8 @@ class KvmClaims:
 
     def _release(self, ref: MachineRef, claim: Claim, effect: Effect, *, exact: bool) -> None:
         held = held_claim(self._link, ref.id)
-        if held is not None and not (_equal(held, claim) if exact else held.same_holder(claim)):
-            raise _taken(ref, held)
+        if held is not None and not (held.same_mark(claim) if exact else held.same_holder(claim)):
+            raise claimed(ref, held)
         domain = self._link.find_domain(ref)
         if domain is not None:
             # First, while nobody else can have written it.
@@ -134,7 +134,7 @@ class KvmClaims:
             if held is None or held.same_holder(claim):
                 raise
             effect.removed(ObjectKind.CLAIM, secret_id)
-            raise _taken(ref, held) from error
+            raise claimed(ref, held) from error
         effect.made(ObjectKind.CLAIM, secret_id)
         return claim
 
@@ -168,18 +168,6 @@ class KvmClaims:
             if (shown.get("run"), shown.get("state_id")) == (claim.run, claim.state_id):
                 what = f"take the shown claim off {ref.name} ({word})"
                 _SHOWN.write(domain, where, None, what, effect)
-
-
-def _equal(held: Claim, claim: Claim) -> bool:
-    """The same claim; when it was first made does not matter."""
-    return held.model_copy(update={"since": None}) == claim.model_copy(update={"since": None})
-
-
-def _taken(ref: MachineRef, held: Claim) -> ProviderError:
-    since = f" since {held.since:%Y-%m-%d %H:%M} UTC" if held.since else ""
-    who = f"host {held.host or 'unknown'}, generation {held.generation}"
-    message = f"machine {ref.name} is held by run {held.run} of state {held.state_id} ({who}){since}"
-    return conflict(message, "wait for that run, undo it, or break its claim if nobody works on it any more")
 
 
 def _forget(effect: Effect, secret_id: str) -> None:

@@ -1,0 +1,241 @@
+"""What vCenter reports: machines, networks, templates. Reads only, in bulk: little of all, details only of
+those that are named."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyVmomi import vim
+
+from orchestrator.model.endpoint import EndpointInfo
+from orchestrator.model.machine import Firmware, Listed, Machine, MachineRef
+from orchestrator.model.network import Network
+from orchestrator.model.target import GoldenImage
+from providers.vsphere.batch import Props, Seen, of, toward
+from providers.vsphere.convert import (
+    DETAILED_PATH,
+    DETAILS,
+    LISTED,
+    TASKS,
+    Around,
+    disks,
+    to_listed,
+    to_machine,
+)
+from providers.vsphere.faults import conflict, not_found
+from providers.vsphere.link import Link
+from providers.vsphere.networks import read_networks
+from providers.vsphere.places import Places, spellings
+
+_CHUNK = 100
+"""Machines whose details are asked for in one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A machine as vCenter has it: its properties, the names of the networks that it is on, its tasks."""
+
+    vm: Any
+    props: Props
+    networks: dict[str, str]
+    tasks: tuple[Seen, ...]
+
+
+class VsphereInventory:
+    """The Inventory role."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.places = Places(link)
+        self._guard = threading.Lock()
+        self._ids: dict[str, str] = {}
+        """Managed object ids by instance UUID: they last as long as the machine stays registered."""
+
+    def about(self) -> EndpointInfo:
+        """See the contract. The identity is vCenter's own instance UUID."""
+        about = self._link.read("ask vCenter about itself", lambda: self._link.content.about)
+        settings = self._link.settings
+        notes = [] if settings.tls_verify else ["TLS certificates are not verified (tls_verify: false)"]
+        return EndpointInfo(
+            identity=f"vsphere:{about.instanceUuid or self._link.session.where}",
+            product=about.name,
+            version=f"{about.version} build {about.build}, API {about.apiVersion}",
+            notes=tuple(notes),
+        )
+
+    def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
+        """See the contract. Found by name, inventory path, managed object id and instance UUID; templates are
+        no machines. Ordered by name."""
+        if names is None:
+            wanted = [s.id for s in self._list() if not s.props.get("config.template")]
+        else:
+            wanted = self._known(names) or list(dict.fromkeys(self._named(names)))
+        views = self.views(wanted)
+        if names is not None and len(views) < len(wanted):
+            # A managed object id that was known is gone: the machine may be registered under another one.
+            views = self.views(list(dict.fromkeys(self._named(names))))
+        found = [self._machine(view) for view in views if not view.props.get("config.template")]
+        return tuple(sorted(found, key=lambda m: (m.ref.name, m.ref.id)))
+
+    def listing(self) -> tuple[Listed, ...]:
+        """See the contract."""
+        listed = [to_listed(s.props, self._link.endpoint, self._word(s)) for s in self._list(DETAILED_PATH)]
+        return tuple(sorted(listed, key=lambda one: (one.ref.name, one.ref.id)))
+
+    def networks(self) -> tuple[Network, ...]:
+        """See the contract."""
+        return read_networks(self._link, self.places)
+
+    def images(self, names: Sequence[str]) -> tuple[GoldenImage, ...]:
+        """See the contract: templates, named as machines are."""
+        wanted = list(dict.fromkeys(names))
+        found = [(name, moid) for name in wanted for moid in self._named([name], templates=True)]
+        views = {view.vm._moId: view for view in self.views([moid for _, moid in found])}
+        return tuple(
+            to_image(name, views[moid].props)
+            for name, moid in found
+            if moid in views and views[moid].props.get("config.template")
+        )
+
+    def vm(self, ref: MachineRef) -> Any:
+        """Return a machine's managed object; no call where its id is known. Raises NOT_FOUND."""
+        found = self._known([ref.id]) or self._by_uuid(ref)
+        return self._link.obj(vim.VirtualMachine, found[0])
+
+    def view(self, ref: MachineRef, *extra: str) -> View:
+        """Return one machine as vCenter has it now, `extra` property paths too. Raises NOT_FOUND."""
+        for found in (self._known([ref.id]), None):
+            moids = found or self._by_uuid(ref)
+            for view in self.views(moids, *extra):
+                if view.props.get("config.instanceUuid") == ref.id:
+                    return view
+            self._forget(ref.id)
+        gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
+        raise not_found(gone)
+
+    def machine(self, ref: MachineRef) -> Machine:
+        """Return one machine. Raises ProviderError: NOT_FOUND."""
+        return self._machine(self.view(ref))
+
+    def to_machine(self, view: View) -> Machine:
+        """Return a view as the contract's value; no call but for unknown folders."""
+        return self._machine(view)
+
+    def template(self, name: str) -> Any | None:
+        """Return the managed object of the template of that name, or None. Raises ProviderError: CONFLICT."""
+        found = self._named([name], templates=True)
+        return self._link.obj(vim.VirtualMachine, found[0]) if found else None
+
+    def views(self, moids: Iterable[str], *extra: str) -> list[View]:
+        """Return these machines as vCenter has them now; one that is gone is left out."""
+        wanted = list(dict.fromkeys(moids))
+        found = []
+        for at in range(0, len(wanted), _CHUNK):
+            found += self._chunk(wanted[at : at + _CHUNK], extra)
+        return found
+
+    def _chunk(self, moids: list[str], extra: Sequence[str]) -> list[View]:
+        vms = [self._link.obj(vim.VirtualMachine, moid) for moid in moids]
+        hops = (
+            toward(vim.VirtualMachine, "network", vim.Network, ("name",)),
+            toward(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
+        )
+        spec = of(vim.VirtualMachine, vms, (*DETAILS, DETAILED_PATH, *extra), *hops)
+        seen = self._link.find("read the machines", lambda: self._link.fetch("read the machines", spec))
+        if seen is None:  # one of them is gone, and vCenter names only that one
+            return [] if len(moids) == 1 else [v for moid in moids for v in self._chunk([moid], extra)]
+        names = {
+            i: str(s.props["name"]) for i, s in seen.items() if isinstance(s.obj, vim.Network) and s.props
+        }
+        tasks = [s for s in seen.values() if isinstance(s.obj, vim.Task)]
+        found = [seen[moid] for moid in moids if moid in seen and "config.instanceUuid" in seen[moid].props]
+        self._learn(found)
+        return [
+            View(one.obj, one.props, names, tuple(t for t in tasks if _entity(t) == one.id)) for one in found
+        ]
+
+    def _machine(self, view: View) -> Machine:
+        path = self.places.path(view.props.get("parent"), view.props["name"])
+        around = Around(
+            endpoint=self._link.endpoint,
+            networks=view.networks,
+            tasks=tuple(task.props for task in view.tasks),
+            also=(*spellings(path), view.vm._moId),
+        )
+        return to_machine(view.props, around)
+
+    def _list(self, *extra: str) -> list[Seen]:
+        root = self.places.root() if self._link.settings.datacenter else None
+        found = self._link.list_all("list the machines", [vim.VirtualMachine], (*LISTED, *extra), root)
+        whole = [one for one in found if "config.instanceUuid" in one.props]
+        self._learn(whole)
+        return whole
+
+    def _learn(self, found: Iterable[Seen]) -> None:
+        with self._guard:
+            self._ids.update({one.props["config.instanceUuid"]: one.id for one in found})
+
+    def _forget(self, uuid: str) -> None:
+        with self._guard:
+            self._ids.pop(uuid, None)
+
+    def _known(self, names: Sequence[str]) -> list[str]:
+        """Return managed object ids if every name is a known instance UUID; else nothing."""
+        with self._guard:
+            found = [self._ids.get(name) for name in names]
+        return [moid for moid in found if moid] if all(found) else []
+
+    def _by_uuid(self, ref: MachineRef) -> list[str]:
+        index = self._link.content.searchIndex
+        what = f"look up machine {ref.name}"
+        found = self._link.read(what, lambda: index.FindByUuid(None, ref.id, True, True))
+        if found is None:
+            gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
+            raise not_found(gone)
+        return [str(found._moId)]
+
+    def _named(self, names: Sequence[str], *, templates: bool = False) -> list[str]:
+        """Return the managed object ids of machines (or templates) that these words name, in one listing."""
+        index: dict[str, list[Seen]] = {}
+        for one in self._list():
+            if bool(one.props.get("config.template")) is templates:
+                path = self.places.path(one.props.get("parent"), one.props["name"])
+                words = (one.props["name"], one.props["config.instanceUuid"], one.id, *spellings(path))
+                for word in dict.fromkeys(words):
+                    index.setdefault(word, []).append(one)
+        return [self._one(name, index[name]).id for name in names if name in index]
+
+    def _one(self, name: str, found: list[Seen]) -> Seen:
+        if len(found) == 1:
+            return found[0]
+        exact = [one for one in found if self._path(one).removeprefix("/") == name.removeprefix("/")]
+        if len(exact) == 1:
+            return exact[0]
+        where = ", ".join(sorted(f"{self._path(one)} ({one.props['config.instanceUuid']})" for one in found))
+        message = f"{name} names {len(found)} machines: {where}"
+        raise conflict(message, "name it by its whole path or its instance UUID")
+
+    def _path(self, one: Seen) -> str:
+        return self.places.path(one.props.get("parent"), one.props["name"])
+
+    def _word(self, one: Seen) -> str:
+        return self._path(one)
+
+
+def to_image(name: str, props: Props) -> GoldenImage:
+    """Read a template."""
+    size = sum(disk.size_bytes or 0 for disk in disks(list(props.get("config.hardware.device", ()))))
+    efi = props.get("config.firmware") == "efi"
+    return GoldenImage(
+        name=name,
+        id=str(props["config.instanceUuid"]),
+        size_bytes=size,
+        format="template",
+        firmware=Firmware.UEFI if efi else Firmware.BIOS,
+    )
+
+
+def _entity(task: Seen) -> str:
+    entity = task.props.get("info.entity")
+    return "" if entity is None else str(entity._moId)
