@@ -221,6 +221,18 @@ VmSize = Annotated[
     reads(values.parse_word(r"Standard_\w+", "vm-size", "Azure size", "write for example `Standard_D2s_v3`")),
     text_schema(pattern="^Standard_"),
 ]
+Fingerprint = Annotated[
+    str,
+    reads(
+        values.parse_word(
+            r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}",
+            "fingerprint",
+            "SHA-256 fingerprint",
+            "write the 64 hexadecimal digits that openssl x509 -noout -fingerprint -sha256 shows",
+        )
+    ),
+    text_schema(pattern=r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$"),
+]
 ServerName = Annotated[
     str,
     reads(

@@ -99,10 +99,22 @@ class VsphereEndpoint(EndpointSpec):
     password: SecretSpec = Field(
         description="A reference, never the password.", examples=["{env: VC_PASSWORD}"]
     )
+    port: f.Port = Field(443, description="Where it listens.")
     ca_file: f.LocalPath | None = Field(None, description="The certificate authority's PEM file.")
+    fingerprint: f.Fingerprint | None = Field(
+        None, description="Instead of an authority: the server certificate's SHA-256 fingerprint."
+    )
     tls_verify: f.Bool = Field(
         True, description="Off only where nothing else is possible; every report names it."
     )
+    datacenter: f.Label | None = Field(None, description="Look only into this one.")
+    disk_access: Literal["auto", "datastore", "lease"] | None = Field(
+        None, description="How snapshots are read: from the datastore, or exported; default: as is possible."
+    )
+    guest_username: TextOrSecret | None = Field(
+        None, description="For VMware Tools: an account inside the guests."
+    )
+    guest_password: SecretSpec | None = Field(None, description="A reference, never the password.")
 
 
 class AzureEndpoint(EndpointSpec):

@@ -5,6 +5,7 @@ several who look and write at the same moment exactly one gets through. A person
 machine's advanced settings, and in its events.
 """
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -126,14 +127,11 @@ class VsphereClaims:
         return vm, props
 
     def _tell(self, ref: MachineRef, words: str, effect: Effect) -> None:
-        """Write into vCenter's own events, for other administrators. An account that may not is no hindrance:
-        `ferry doctor` names the privilege."""
+        """Write into vCenter's own events, for other administrators. Where that fails the mark itself still
+        tells them, so it is no hindrance; `ferry doctor` names the privilege."""
         vm, events = self._inventory.vm(ref), self._link.content.eventManager
-        try:
+        with contextlib.suppress(ProviderError):
             self._link.act(effect, f"log the claim on {ref.name}", lambda: events.LogUserEvent(vm, words))
-        except ProviderError as error:
-            if error.kind not in (ErrorKind.DENIED, ErrorKind.UNCERTAIN):
-                raise
 
 
 def _entry(ref: MachineRef, claim: Claim) -> str:
