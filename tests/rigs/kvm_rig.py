@@ -49,6 +49,8 @@ def run(*command: str) -> None:
 class KvmRig:
     """One libvirtd for many tests. A context manager; at the end nothing that it made is left."""
 
+    site_network = ""
+
     def __init__(self, daemon: PrivateLibvirtd) -> None:
         self.daemon = daemon
         self._proxy = LibvirtProxy(daemon.state / "run" / "libvirt-sock")

@@ -32,6 +32,7 @@ class SimulatedRig:
     """Implements `Rig`; `without` names capabilities that the adapter is not to declare."""
 
     uplink = "br-export"
+    site_network = ""
     golden_image = "golden"
     oddities = frozenset(Oddity)
 

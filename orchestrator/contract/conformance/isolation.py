@@ -12,6 +12,8 @@ from orchestrator.contract.conformance.support import (
     at_every_crash,
     at_every_lost_lease,
     effect,
+    needs,
+    observe,
     picture,
     refused,
     supported,
@@ -19,7 +21,7 @@ from orchestrator.contract.conformance.support import (
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, Capability, ObjectKind
 from orchestrator.model.machine import Machine, MachineRef
-from orchestrator.model.network import IsolationMode, IsolationSpec, NicCapture
+from orchestrator.model.network import IsolationMode, IsolationSpec, NetworkSpec, NicCapture
 
 ADDRESSES = ("192.0.2.7",)
 
@@ -109,6 +111,29 @@ class TestIsolation:
         (card,) = rig.nics(other)
         rig.move_nic(other, card.model_copy(update={"network": rig.nics(case.ref)[0].network}))
         assert not adapter.isolation.verify(case.ref, case.spec).holds
+
+    @needs(Capability.ISOLATE_SITE_FILTERED)
+    def test_filter_of_the_site_is_named_and_not_claimed_as_ours(
+        self, adapter: Adapter, rig: Rig, ledger: Ledger
+    ) -> None:
+        words = "firewall rule 6003"
+        network = NetworkSpec(name=rig.site_network, mode=IsolationMode.FILTERED, site_filter=words)
+        spec = IsolationSpec(mode=IsolationMode.FILTERED, network=network)
+        ref = rig.make_machine(rig.name("vm"), running=True, nics=2)
+        described, before = rig.describe(ref), rig.nics(ref)
+        assert [f for f in adapter.preflight.isolation(observe(adapter, ref), spec) if not f.ok] == []
+        captures = isolate(adapter, ref, spec, effect("isolate", ledger))
+        assert not {nic.network for nic in rig.nics(ref)} & {nic.network for nic in before}
+        evidence = adapter.isolation.verify(ref, spec)
+        assert evidence.holds, [f for f in evidence.findings if not f.ok]
+        assert any(words in f.detail and "not checked" in f.detail for f in evidence.findings)
+        adapter.isolation.ensure_released(ref, captures, effect("undo", ledger))
+        assert rig.describe(ref) == described
+        with refused(ErrorKind.UNSUPPORTED):
+            undeclared = network.model_copy(update={"site_filter": None})
+            adapter.isolation.ensure_isolated(
+                ref, spec.model_copy(update={"network": undeclared}), ADDRESSES, effect("isolate")
+            )
 
     def test_repeat_changes_nothing(self, adapter: Adapter, rig: Rig) -> None:
         for mode in _modes(adapter, rig):

@@ -197,6 +197,11 @@ class Rig(Protocol):
         ISOLATE_FILTERED is not declared."""
         ...
 
+    @property
+    def site_network(self) -> str:
+        """A network whose filter the site owns; empty where ISOLATE_SITE_FILTERED is not declared."""
+        ...
+
     # Everything ---------------------------------------------------------------------------------------------
 
     def objects(self, kind: ObjectKind) -> frozenset[str]:
