@@ -9,7 +9,7 @@ from orchestrator.contract.provider import ObjectKind
 from orchestrator.engine import ledger
 from orchestrator.engine.actions.networks import ensure_network
 from orchestrator.engine.job import Job
-from orchestrator.engine.outcome import Outcome, done, failed
+from orchestrator.engine.outcome import Outcome, StopWork, done, failed
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.machine import Consistency, MachineRef, PowerState
 from orchestrator.model.plan import ParitySpec
@@ -25,7 +25,11 @@ _LOOK_EVERY = 2.0
 
 def stage(job: Job) -> Outcome:
     """Create and start the target, wait until its guest bears its name, take the answer medium out in any
-    case."""
+    case.
+
+    Where the hypervisor itself gives the answers, a guest that never confirms its name is a failure: it has
+    neither name nor password as planned. With a medium it is only told: an image may lack an agent.
+    """
     spec = job.target
     ensure_network(job, StepKind.STAGE, spec.endpoint, spec.network)
     adapter, effect = job.adapter(spec.endpoint), job.effect(StepKind.STAGE, spec.endpoint)
@@ -35,11 +39,15 @@ def stage(job: Job) -> Outcome:
         job.reconciled(
             "start", lambda: adapter.power.ensure_power(machine_ref(staged), PowerState.ON, effect)
         )
-        words = _wait_for_name(job, staged)
+        named = _wait_for_name(job, staged)
     finally:
         # Also when it did not start: the medium holds a password. After a lost lease the check in it refuses.
         job.reconciled("medium", lambda: adapter.staging.ensure_medium_removed(staged, effect))
-    return done(f"{staged.name} runs; {words}")
+    if named is not None and staged.customizes:
+        message = f"{staged.name} runs, but {named} within {spec.first_boot_limit}"
+        hint = "look at its console; once it bears its name, `ferry run resume` goes on"
+        return failed("not-customized", message, hint)
+    return done(f"{staged.name} runs; {named or f'its guest bears the name {spec.computer_name}'}")
 
 
 def machine_ref(staged: StagedTarget) -> MachineRef:
@@ -47,9 +55,10 @@ def machine_ref(staged: StagedTarget) -> MachineRef:
     return MachineRef(endpoint=staged.endpoint, id=staged.id, name=staged.name)
 
 
-def _wait_for_name(job: Job, staged: StagedTarget) -> str:
-    """Look until the guest bears its name, at most as long as the plan lets the medium stay in; say in words
-    how it ended."""
+def _wait_for_name(job: Job, staged: StagedTarget) -> str | None:
+    """Look until the guest bears its name, at most as long as the plan lets the first boot take; say in words
+    why it is not confirmed, None where it is. Raises StopWork when a worker leaves that may as well look
+    again later."""
     spec, adapter = job.target, job.adapter(job.target.endpoint)
     until = job.now() + (spec.first_boot_limit if _first_boot(staged) else timedelta(0))
     pause = min(_LOOK_EVERY, max(spec.first_boot_limit / timedelta(seconds=5), 0.05))
@@ -57,10 +66,13 @@ def _wait_for_name(job: Job, staged: StagedTarget) -> str:
         if job.now() >= until:
             return f"no guest agent has confirmed the name {spec.computer_name}"
         if job.engine.stopping.is_set():
-            return f"the wait for its name {spec.computer_name} was cut short"
+            words = f"the wait for its name {spec.computer_name} was cut short"
+            if staged.customizes:
+                raise StopWork(words)
+            return words
         job.runtime.sleep(pause)
         job.lease.check()
-    return f"its guest bears the name {spec.computer_name}"
+    return None
 
 
 def _first_boot(staged: StagedTarget) -> bool:
