@@ -69,7 +69,7 @@ def from_fault(error: Exception, what: str, *, mutation: bool) -> ProviderError:
         return ProviderError(kind, text, hint=_hint(error, kind), sdk_code=code)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "name the authority (`ca_file`) or pin the certificate (`fingerprint`)"
-        text = f"cannot {what}: the server's certificate is not trusted: {error.verify_message}"
+        text = f"cannot {what}: the server's certificate is not trusted: {getattr(error, 'verify_message', error)}"
         return ProviderError(ErrorKind.DENIED, text, hint=hint, sdk_code=code)
     return _lost(text, code, mutation=mutation)
 
