@@ -12,6 +12,7 @@ from orchestrator.app import planning, secrets
 from orchestrator.diagnostics import FerryError
 from orchestrator.model.base import Value
 from orchestrator.model.endpoint import EndpointSettings
+from orchestrator.model.network import Finding
 from orchestrator.model.plan import PlanFile
 from orchestrator.model.secret import SecretRef
 
@@ -94,11 +95,32 @@ def _endpoint(endpoint: EndpointSettings) -> list[Check]:
             reader = readers[endpoint.name]
             about = reader.inventory.about()
             able = ", ".join(sorted(capability.value for capability in reader.capabilities))
+            rights = reader.preflight.rights()
     except FerryError as error:
         return [Check(name=name, state=State.MISSING, detail=error.message, hint=error.hint, endpoint=True)]
     answers = Check(name=name, state=State.OK, detail=f"{about.product} {about.version}, {about.identity}")
     notes = [Check(name=name, state=State.WEAK, detail=note) for note in about.notes]
-    return [answers, Check(name=name, state=State.OK, detail=f"can: {able}"), *notes]
+    can = Check(name=name, state=State.OK, detail=f"can: {able}")
+    return [answers, can, *notes, *_rights(name, rights)]
+
+
+def _rights(name: str, rights: tuple[Finding, ...]) -> list[Check]:
+    """List each right that the account lacks; of those that it has their number is enough."""
+    lacking = [right for right in rights if not right.ok]
+    checks = [
+        Check(
+            name=name,
+            state=State.MISSING,
+            detail=f"the account lacks {right.check}: {right.detail}",
+            hint="have it granted, or leave out what needs it",
+            endpoint=True,
+        )
+        for right in lacking
+    ]
+    if rights:
+        has = f"the account has {len(rights) - len(lacking)} of the {len(rights)} rights that ferry can need"
+        checks.append(Check(name=name, state=State.OK, detail=has))
+    return checks
 
 
 def _secrets(plan: PlanFile) -> list[Check]:

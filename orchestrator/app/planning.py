@@ -48,8 +48,13 @@ def used_endpoints(plan: PlanFile) -> tuple[EndpointSettings, ...]:
 
 
 @contextmanager
-def open_readers(endpoints: tuple[EndpointSettings, ...]) -> Iterator[Mapping[str, Reader]]:
-    """Connect to each endpoint for reading; closed at the end, whatever happens."""
+def open_readers(
+    endpoints: tuple[EndpointSettings, ...], *, to_act: bool = False
+) -> Iterator[Mapping[str, Reader]]:
+    """Connect to each endpoint for reading; closed at the end, whatever happens.
+
+    `to_act`: with the rights of a run, for reads that the endpoint keeps from lesser connections.
+    """
     providers = registry.load_all(endpoint.provider for endpoint in endpoints)
     problems = [
         _named(endpoint, d)
@@ -61,7 +66,9 @@ def open_readers(endpoints: tuple[EndpointSettings, ...]) -> Iterator[Mapping[st
     with ExitStack() as stack:
         readers: dict[str, Reader] = {}
         for endpoint in endpoints:
-            reader = providers[endpoint.provider].open_reader(endpoint, secrets.resolve)
+            provider = providers[endpoint.provider]
+            connect = provider.open if to_act else provider.open_reader
+            reader = connect(endpoint, secrets.resolve)
             stack.callback(reader.close)
             readers[endpoint.name] = reader
         yield readers

@@ -13,6 +13,7 @@ from orchestrator.diagnostics import Refused
 from orchestrator.engine import api, approvals, evidence, journal, runs
 from orchestrator.engine.state import State, default_state_url, open_state
 from orchestrator.history import Approval, Evidence, JournalEntry
+from orchestrator.lifecycle.candidates import Stored
 from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.machine import Machine
@@ -76,6 +77,37 @@ class SeenBefore:
         change_set = runs.change_set(self._state, runs.row(self._state, found.run).digest)
         seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
         return found if seen.get(host) == machine.ref.id else None
+
+
+class MachinesSeen:
+    """What earlier runs saw of machines, by the machine itself and not by any name. Asked for many."""
+
+    def __init__(self, state: State) -> None:
+        """Look into this state, which must stay open."""
+        self._state = state
+        self._newest: dict[tuple[str, str], tuple[str, str]] = {}
+        machines: dict[str, dict[str, tuple[str, str]]] = {}
+        for run, host in evidence.hosts_with(state, "facts-source"):
+            if run not in machines:
+                machines[run] = _machines(runs.change_set(state, runs.row(state, run).digest))
+            if (machine := machines[run].get(host)) is not None:
+                self._newest[machine] = run, host
+
+    def stored(self, endpoint: str, machine: str) -> Stored | None:
+        """Return which Windows a machine is by its newest evidence: by the endpoint's identity and its id."""
+        key = self._newest.get((endpoint, machine))
+        found = None if key is None else evidence.latest(self._state, *key, "facts-source")
+        if found is None:
+            return None
+        identity = ServerFacts.model_validate_json(found.body).identity
+        return Stored(identity=identity, at=found.at, run=found.run)
+
+
+def _machines(change_set: ChangeSet) -> dict[str, tuple[str, str]]:
+    """Return each host's machine: the endpoint's identity, and the id there."""
+    places = {endpoint.settings.name: endpoint.info.identity for endpoint in change_set.endpoints}
+    sources = ((host.plan.name, host.source.ref) for host in change_set.hosts)
+    return {name: (places[ref.endpoint], ref.id) for name, ref in sources if ref.endpoint in places}
 
 
 @contextmanager

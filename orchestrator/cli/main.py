@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli import (
     claim,
     collector,
+    discover,
     doctor,
     host,
     inventory,
@@ -37,7 +38,7 @@ for module in (plan_files, plan_changes, plan_runs):
 app.add_typer(plan, name="plan")
 for module_with_group in (run, host, claim, journal, collector):
     app.add_typer(module_with_group.app, name=module_with_group.NAME)
-for single in (doctor, inventory, parity, report):
+for single in (doctor, discover, inventory, parity, report):
     single.register(app)
 
 

@@ -69,6 +69,13 @@ def newest_of_host(state: State, host: str, kind: str) -> Evidence | None:
     return None if row is None else _value(row)
 
 
+def hosts_with(state: State, kind: str) -> tuple[tuple[str, str], ...]:
+    """Return (run, host) of all evidence of a kind, oldest first, without reading its content."""
+    query = sa.select(evidence.c.run, evidence.c.host).where(evidence.c.kind == kind).order_by(evidence.c.id)
+    with state.read() as connection:
+        return tuple((row.run, row.host) for row in connection.execute(query))
+
+
 # Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
 _NEWEST = (
     sa.select(evidence)

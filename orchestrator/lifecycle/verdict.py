@@ -65,6 +65,8 @@ def _name(identity: Identity, yes: bool | None) -> tuple[str, ...]:
     """Mention a name that says otherwise, so that nobody wonders."""
     name = identity.product_name or ""
     says = "2008" in name and "R2" not in name
-    if name and yes is not None and says is not yes:
+    # Without Service Pack 2 it is still a 2008, as its name says.
+    is_2008 = yes or (identity.build == 6001 and identity.product_type in SERVER_TYPES)
+    if name and yes is not None and says is not is_2008:
         return (f"the product name {name!r} says otherwise; it can be edited and decides nothing",)
     return ()

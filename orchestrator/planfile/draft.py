@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from orchestrator.diagnostics import Diagnostic, InvalidInput
+from orchestrator.model.text import printable
 from orchestrator.planfile.nodes import Items, Node, Table, Text
 from orchestrator.planfile.rules.change import FILL_IN
 
@@ -17,6 +18,7 @@ from orchestrator.planfile.rules.change import FILL_IN
 _BARE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _FLOW_WIDTH = 100
+_COMMENT_WIDTH = 300
 
 
 def fill_in(what: str, near: Text | Table) -> Text:
@@ -24,8 +26,16 @@ def fill_in(what: str, near: Text | Table) -> Text:
     return Text(f"{FILL_IN}{what}>", near.at, plain=False)
 
 
+def slug(text: str, default: str) -> str:
+    """Make a name that a plan file takes out of any text."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:63].rstrip("-._") or default
+
+
 def yaml_text(root: Table) -> str:
-    """Write a tree as YAML. Short mappings go on one line; text that looks like a number is quoted."""
+    """Write a tree as YAML. Short mappings go on one line; text that looks like a number is quoted.
+
+    A mapping's comment stands above it, made harmless: it may hold what a guest says of itself.
+    """
     lines: list[str] = []
     for key, value in root.items():
         lines += _entry(key, value, "")
@@ -36,13 +46,20 @@ def yaml_text(root: Table) -> str:
 
 def _entry(key: str, value: Node, indent: str) -> list[str]:
     short = _flow(value)
+    above = _comment(value, indent)
     if (
         isinstance(value, Text)
         or not value
         or (len(indent) > 0 and len(indent) + len(key) + len(short) < _FLOW_WIDTH)
     ):
-        return [f"{indent}{_scalar(Text(key, value.at, plain=False))}: {short}"]
-    return [f"{indent}{_scalar(Text(key, value.at, plain=False))}:", *_block(value, indent + "  ")]
+        return [*above, f"{indent}{_scalar(Text(key, value.at, plain=False))}: {short}"]
+    return [*above, f"{indent}{_scalar(Text(key, value.at, plain=False))}:", *_block(value, indent + "  ")]
+
+
+def _comment(value: Node, indent: str) -> list[str]:
+    """A private key's first line would make a secret of a comment, so no such row of dashes stays."""
+    lines = value.comment.split("\n") if isinstance(value, Table) and value.comment else []
+    return [f"{indent}# {re.sub('-{3,}', '--', printable(line, _COMMENT_WIDTH))}" for line in lines]
 
 
 def _block(value: Node, indent: str) -> list[str]:
@@ -54,7 +71,7 @@ def _block(value: Node, indent: str) -> list[str]:
         below = (
             _block(item, indent + "  ") if isinstance(item, Table) and item else [f"{indent}  {_flow(item)}"]
         )
-        lines += [f"{indent}- {below[0].lstrip()}", *below[1:]]
+        lines += [*_comment(item, indent), f"{indent}- {below[0].lstrip()}", *below[1:]]
     return lines
 
 
@@ -74,6 +91,12 @@ def _scalar(text: Text) -> str:
     if text.plain or (_BARE.fullmatch(text) and text.lower() not in _WORDS):
         return str(text)
     return json.dumps(text, ensure_ascii=False)
+
+
+def check_free(path: Path) -> None:
+    """Find out early that a file is there: `write_new` would refuse it after all the work. InvalidInput."""
+    if path.exists() or path.is_symlink():
+        raise _taken(path)
 
 
 def write_new(path: Path, text: str, *, force: bool = False) -> None:
@@ -96,8 +119,7 @@ def _move(beside: Path, path: Path, *, force: bool) -> None:
         else:
             path.hardlink_to(beside)
     except FileExistsError as error:
-        problem = Diagnostic("exists", "is there already", "choose another name, or force it", path=str(path))
-        raise InvalidInput((problem,)) from error
+        raise _taken(path) from error
     except OSError as error:
         problem = Diagnostic(
             "unwritable", f"cannot be written: {error.strerror}", "check the path", path=str(path)
@@ -105,6 +127,11 @@ def _move(beside: Path, path: Path, *, force: bool) -> None:
         raise InvalidInput((problem,)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> InvalidInput:
+    hint = "choose another name, or force it"
+    return InvalidInput((Diagnostic("exists", "is there already", hint, path=str(path)),))
 
 
 def _unwritable(path: Path, error: OSError) -> InvalidInput:

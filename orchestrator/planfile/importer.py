@@ -13,7 +13,7 @@ from orchestrator.diagnostics import Diagnostic, InvalidInput, Location, Severit
 from orchestrator.planfile.columns import COLUMNS, Record, read_records
 from orchestrator.planfile.csvcells import read_cells
 from orchestrator.planfile.decode import check_tree
-from orchestrator.planfile.draft import fill_in, write_new, yaml_text
+from orchestrator.planfile.draft import fill_in, slug, write_new, yaml_text
 from orchestrator.planfile.locate import MAX_BYTES, decode_text, read_bytes
 from orchestrator.planfile.nodes import Items, Node, Table, Text, problem
 from orchestrator.planfile.wording import quoted
@@ -63,7 +63,7 @@ def _finish(root: Table, path: Path, out: Path | None, *, force: bool) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:63] or "imported"
+    return slug(text, "imported")
 
 
 @dataclass

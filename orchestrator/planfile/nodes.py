@@ -29,13 +29,17 @@ class Text(str):
 
 
 class Table(dict[str, Any]):
-    """A mapping. `keys_at` has the place of each key; `empty` names those without a value."""
+    """A mapping. `keys_at` has the place of each key; `empty` names those without a value.
+
+    `comment`: what a draft says above it; nothing of a file that is read.
+    """
 
     def __init__(self, at: Location, path: str = "") -> None:
         super().__init__()
         self.at, self.path = at, path
         self.keys_at: dict[str, Location] = {}
         self.empty: set[str] = set()
+        self.comment = ""
 
     def put(self, key: str, at: Location, value: "Node") -> None:
         """Add an entry with the place of its key."""

@@ -85,7 +85,7 @@ def to_machine(endpoint: str, text: str, around: Around, below: Below) -> Machin
     )
 
 
-def to_listed(endpoint: str, text: str, stats: Mapping[str, Any]) -> Listed:
+def to_listed(endpoint: str, text: str, stats: Stats, guest: GuestOs | None = None) -> Listed:
     """Read a domain for a listing. libosinfo's id is what whoever defined the domain wrote there."""
     root = parse(text)
     name = root.findtext("name", "")
@@ -94,7 +94,8 @@ def to_listed(endpoint: str, text: str, stats: Mapping[str, Any]) -> Listed:
         ref=MachineRef(endpoint=endpoint, id=root.findtext("uuid", ""), name=name),
         path=name,
         power=_POWER.get(int(stats.get("state.state", 0)), PowerState.OFF),
-        configured_os=system,
+        configured_os=_clean(system),
+        guest=guest,
     )
 
 

@@ -77,12 +77,12 @@ class KvmInventory:
         return self._these({d.UUIDString(): d for name in names for d in self._named(conn, name)})
 
     def listing(self) -> tuple[Listed, ...]:
-        """See the contract. Two calls for all, and one for each machine's XML."""
+        """See the contract. One call for all, one for each machine's XML; and where this connection may ask,
+        those whose agent is connected are asked, which a silent one makes slow."""
         conn = self._link.conn()
         state = libvirt.VIR_DOMAIN_STATS_STATE
         counted = self._link.read("list the machines", conn.getAllDomainStats, state, _NOWAIT)
-        found = [(stats, self._link.find("read a machine", domain.XMLDesc)) for domain, stats in counted]
-        listed = (to_listed(self._link.endpoint, text, stats) for stats, text in found if text is not None)
+        listed = [one for domain, stats in counted if (one := self._listed(domain, stats)) is not None]
         return tuple(sorted(listed, key=lambda one: one.ref.name))
 
     def machine(self, ref: MachineRef) -> Machine:
@@ -162,6 +162,13 @@ class KvmInventory:
             message = f"{name} is the name of one machine and the id of another"
             raise conflict(message, "name the machine by its uuid")
         return [domain for domain in (by_name, by_id) if domain is not None][:1]
+
+    def _listed(self, domain: Any, stats: Mapping[str, Any]) -> Listed | None:
+        text = self._link.find("read a machine", domain.XMLDesc)
+        if text is None:
+            return None
+        guest = self._guest(domain) if agent_connected(text) else None
+        return to_listed(self._link.endpoint, text, stats, guest)
 
     def _machine(self, domain: Any, stats: dict[str, Any], claims: Mapping[str, Claim]) -> Machine | None:
         """Read one domain; None when it went away meanwhile."""

@@ -1,5 +1,6 @@
 """Reads: machines, networks and golden images as neutral values. One load of the centre per call."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,16 +30,21 @@ class SimInventory:
         )
 
     def machines(self, names: Sequence[str] | None = None) -> tuple[Machine, ...]:
-        """Return the machines named (name or id), in the order of their names; all without `names`."""
+        """Return the machines named (name, id or path), in the order of their names; all without `names`."""
         self._site.need(Capability.INVENTORY)
-        machines = self._site.read("inventory.machines").machines.values()
-        wanted = None if names is None else frozenset(names)
-        found = [m for m in machines if wanted is None or m.name in wanted or m.id in wanted]
-        doubles = {m.name for m in found} & {m.id for m in found} & (wanted or frozenset())
-        if doubles:
+        machines = sorted(
+            self._site.read("inventory.machines").machines.values(), key=lambda m: (m.name, m.id)
+        )
+        if names is None:
+            return tuple(to_machine(m, self._site.endpoint) for m in machines)
+        wanted = frozenset(names)
+        found = [m for m in machines if not wanted.isdisjoint(_words(m))]
+        met = Counter(word for m in found for word in _words(m) & wanted)
+        if doubles := [word for word, count in met.items() if count > 1]:
             message = f"{', '.join(sorted(doubles))} names more than one machine"
-            raise conflict(message, "give the permanent id")
-        return tuple(to_machine(m, self._site.endpoint) for m in sorted(found, key=lambda m: (m.name, m.id)))
+            meant = ", ".join(path_of(m) for m in found if not _words(m).isdisjoint(doubles))
+            raise conflict(message, f"give the path or the permanent id: {meant}")
+        return tuple(to_machine(m, self._site.endpoint) for m in found)
 
     def listing(self) -> tuple[Listed, ...]:
         """Return all machines, in the order of their names."""
@@ -47,8 +53,10 @@ class SimInventory:
         return tuple(
             Listed(
                 ref=MachineRef(endpoint=self._site.endpoint, id=machine.id, name=machine.name),
-                path=machine.name,
+                path=path_of(machine),
                 power=machine.power,
+                template=machine.template,
+                configured_os=machine.configured_os,
                 guest=machine.guest,
             )
             for machine in sorted(machines, key=lambda m: (m.name, m.id))
@@ -66,6 +74,15 @@ class SimInventory:
         centre = self._site.read("inventory.images")
         found = (image_of(centre, name) for name in names)
         return tuple(to_golden(image) for image in found if image is not None)
+
+
+def _words(machine: SimMachine) -> frozenset[str]:
+    return frozenset((machine.id, machine.name, path_of(machine)))
+
+
+def path_of(machine: SimMachine) -> str:
+    """Return where a machine stands: its folder and name, or its name alone."""
+    return f"{machine.folder}/{machine.name}" if machine.folder else machine.name
 
 
 def image_of(centre: Centre, name: str) -> SimImage | None:
@@ -110,6 +127,7 @@ def to_machine(machine: SimMachine, endpoint: str) -> Machine:
         busy=tuple(machine.busy),
         claim=machine.claim,
         guest=machine.guest,
+        also=(path_of(machine),) if machine.folder else (),
         notes=tuple(machine.notes),
     )
 

@@ -107,7 +107,8 @@ class SimMachine(Item):
     """A virtual machine.
 
     `computer_name` is what the guest calls itself; `image` the golden image that it was staged from;
-    `guest_files` are files in the guest (base64), `programs` what its agent can run.
+    `guest_files` are files in the guest (base64), `programs` what its agent can run; `configured_os` is what
+    whoever made it picked as its system, `folder` where it stands in the inventory.
     """
 
     id: str
@@ -130,6 +131,9 @@ class SimMachine(Item):
     medium: str | None = None
     guest_files: dict[str, str] = {}
     programs: dict[str, SimProgram] = {}
+    configured_os: str = ""
+    folder: str = ""
+    template: bool = False
 
 
 class SimNetwork(Item):
