@@ -6,13 +6,13 @@ Its name is derived from the machine's id, so that a repeat finds it, and libvir
 from typing import Any
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.contract.ownership import Owner, entry, forget, hand_over, ours, settle
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.machine import MachineRef
 from providers.kvm.cards import parse
 from providers.kvm.faults import conflict
 from providers.kvm.link import Link, act
 from providers.kvm.netfilter import Rule, filter_xml, owned, read_filter
-from providers.kvm.ownership import Owner, entry, forget, hand_over, ours, settle
 
 
 class MachineFilter:

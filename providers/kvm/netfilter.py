@@ -25,9 +25,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
 
+from orchestrator.contract.ownership import Owner
 from orchestrator.model.network import Flow
 from providers.kvm.cards import parse
-from providers.kvm.ownership import Owner
 
 _MARK = "ferry token: "
 _ACCEPT, _DROP = 100, 1000

@@ -8,6 +8,7 @@ from typing import Any
 import libvirt
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.contract.ownership import Owner, entry, forget, hand_over, ours, settle
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.network import IsolationMode, Network, NetworkSpec
 from providers.kvm.cards import parse
@@ -16,7 +17,6 @@ from providers.kvm.hindrances import find_network, read_network
 from providers.kvm.link import Link, act
 from providers.kvm.netview import kernel_bridge
 from providers.kvm.networks import misfit, network_xml, owned, owner_of
-from providers.kvm.ownership import Owner, entry, forget, hand_over, ours, settle
 
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 

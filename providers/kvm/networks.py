@@ -5,9 +5,9 @@ A network that ferry made bears its token in the metadata element; libvirt keeps
 
 import xml.etree.ElementTree as ET
 
+from orchestrator.contract.ownership import Owner
 from orchestrator.model.network import IsolationMode, Network, NetworkSpec
 from providers.kvm.cards import parse
-from providers.kvm.ownership import Owner
 
 _NAMESPACE = "urn:ferry6003:network"
 _MARK = f"{{{_NAMESPACE}}}network"

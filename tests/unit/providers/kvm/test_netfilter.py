@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.contract.errors import ProviderError
+from orchestrator.contract.ownership import Owner
 from orchestrator.model.network import Flow
 from providers.kvm.cards import parse
 from providers.kvm.netfilter import (
@@ -22,7 +23,6 @@ from providers.kvm.netfilter import (
     owned,
     read_filter,
 )
-from providers.kvm.ownership import Owner
 
 OWNER = Owner("ferry.R.h.isolate")
 ports = st.integers(1, 65535)

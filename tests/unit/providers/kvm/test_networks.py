@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.contract.ownership import Owner
 from orchestrator.model.network import IsolationMode, NetworkSpec
 from providers.kvm.networks import detachable, misfit, network_xml, owned, owner_of, to_network
-from providers.kvm.ownership import Owner
 
 SEALED = NetworkSpec(name="q", mode=IsolationMode.SEALED, create=True)
 FILTERED = NetworkSpec(name="f", mode=IsolationMode.FILTERED, create=True, uplink="br-export")

@@ -2,7 +2,8 @@
 
 The ledger's entry holds the name and the token, and the object bears the token, too: only where both agree
 is it ours. So what we announced and another state made first is never taken for ours, nor what somebody made
-in the place of one of ours. Pure but for the ledger: it must not call libvirt.
+in the place of one of ours. For adapters of any provider.
+Pure but for the ledger: it must call no hypervisor.
 """
 
 from collections.abc import Callable
