@@ -47,6 +47,7 @@ type site struct {
 	counts   *counts
 	controls map[string]control
 	machines *machines
+	disks    *disks
 	front    *front
 }
 
@@ -106,6 +107,7 @@ func newSite(c config) (*site, error) {
 	s.counts = newCounts()
 	s.faults = newFaults(s)
 	s.machines = newMachines()
+	s.disks = newDisks()
 	if err := s.model.Create(); err != nil {
 		return nil, err
 	}
