@@ -34,6 +34,10 @@ class Driver:
             self.code = self.ended.get(timeout=seconds)
         return self.code
 
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        os.kill(self.pid, signal.SIGKILL)
+
     @property
     def text(self) -> str:
         """All that it printed."""

@@ -1,0 +1,321 @@
+"""The conformance rig of the vSphere adapter: one simulator, looked at and changed with pyvmomi itself and
+through the simulator's control port, never through the adapter."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyVmomi import VmomiSupport, vim
+
+from orchestrator.contract.conformance.rig import BLOCK, DISK_BYTES, Fault, GuestPrograms, Oddity
+from orchestrator.contract.provider import ObjectKind, Provider
+from orchestrator.model.endpoint import EndpointSettings
+from orchestrator.model.machine import MachineRef, Nic
+from orchestrator.model.secret import SecretRef
+from providers.vsphere import provider
+from tests.rigs.vcsim import Vcsim, vcsim
+
+PRODUCTION = "VM Network"
+"""The ordinary network: on a switch with a physical card."""
+_CLAIM = "ferry-claim"
+_GUEST = ("guest-user", "Gu3st-Passw0rd")
+_CARD = vim.vm.device.VirtualEthernetCard
+_PASSING = re.compile(
+    r"\"(changeVersion|modified|changeTrackingSupported|vmxConfigChecksum|instanceId)\": [^\n]*\n"
+)
+
+
+class VsphereRig:
+    """Implements `Rig` on one simulator."""
+
+    uplink = ""
+    golden_image = "golden"
+    oddities = frozenset(Oddity)
+    guest_folder = "C:\\Windows\\Temp\\"
+    guest_programs = GuestPrograms(echo=("echo.exe",), fail=("fail.exe",), sleep=("sleep.exe",))
+
+    def __init__(self, sim: Vcsim, folder: Path, under_test: Provider = provider) -> None:
+        self.sim = sim
+        self.provider = under_test
+        self.endpoint = EndpointSettings(
+            name="vc",
+            provider="vsphere",
+            max_parallel=8,
+            settings={
+                "server": sim.server,
+                "port": sim.port,
+                "username": sim.user,
+                "password": SecretRef(env="RIG_VC_PASSWORD"),
+                "ca_file": str(sim.ca_file),
+                "guest_username": _GUEST[0],
+                "guest_password": SecretRef(env="RIG_GUEST_PASSWORD"),
+            },
+        )
+        self.faults = VsphereFaults(sim)
+        self._si = sim.connect()
+        self._numbers = itertools.count(1)
+        golden = folder / "golden.raw"
+        golden.write_bytes(b"\x42" * BLOCK + bytes(DISK_BYTES - BLOCK))
+        self._golden = golden
+        sim.control(
+            "template",
+            name=self.golden_image,
+            disks=[{"image": str(golden), "bus": "scsi"}],
+            nics=[PRODUCTION],
+            guest_id="windows2019srvNext_64Guest",
+            tools=True,
+        )
+        self.site_network = "site-filtered"
+        self._add_portgroup(self.site_network, "vSwitch0")
+
+    def close(self) -> None:
+        self.sim.disconnect(self._si)
+
+    def secrets(self, ref: SecretRef) -> str:
+        return {"RIG_VC_PASSWORD": self.sim.password, "RIG_GUEST_PASSWORD": _GUEST[1]}[str(ref.env)]
+
+    def name(self, stem: str) -> str:
+        return f"{stem}-{next(self._numbers)}"
+
+    # Machines
+
+    def make_machine(
+        self, name: str, *, running: bool = False, nics: int = 1, disks: int = 1, oddity: Oddity | None = None
+    ) -> MachineRef:
+        disk: dict[str, Any] = {"size": DISK_BYTES, "bus": "scsi"}
+        if oddity is Oddity.SHARED_DISK:
+            disk["sharing"] = "sharingMultiWriter"
+        if oddity is Oddity.PASSTHROUGH:
+            disk["rdm"] = "physicalMode"
+        made = self.sim.control(
+            "machine",
+            name=name,
+            running=running,
+            disks=[disk] * disks,
+            nics=[PRODUCTION] * nics,
+            guest_id="winLonghorn64Guest",
+            cdrom=True,
+        )
+        if oddity in (Oddity.DEEP_CHAIN, Oddity.BUSY):
+            self._spoil(made["moref"], oddity)
+        return MachineRef(endpoint=self.endpoint.name, id=made["instance_uuid"], name=name)
+
+    def _spoil(self, moref: str, oddity: Oddity) -> None:
+        vm = vim.VirtualMachine(moref, self._si._stub)
+        if oddity is Oddity.DEEP_CHAIN:
+            for number in range(8):
+                self._done(vm.CreateSnapshot_Task(f"old-{number}", "", False, False))
+            return
+        self.sim.control("task_delay", method="CreateSnapshotEx", ms=4000)
+        vm.CreateSnapshotEx_Task("backup", "", False, None)
+        self.sim.control("task_delay", method="CreateSnapshotEx", ms=0)
+
+    def make_guest(self, name: str) -> MachineRef:
+        ref = self.make_machine(name, running=True)
+        self.sim.control(
+            "guest", moref=self._vm(ref)._moId, username=_GUEST[0], password=_GUEST[1], ready=True, files={}
+        )
+        return ref
+
+    def guest_file(self, ref: MachineRef, path: str) -> bytes | None:
+        found = self.sim.control("guest_file", moref=self._vm(ref)._moId, path=path)["data"]
+        return None if found is None else base64.b64decode(found)
+
+    def delete_machine(self, ref: MachineRef) -> None:
+        self.sim.control("delete", moref=self._vm(ref)._moId)
+
+    def set_running(self, ref: MachineRef, running: bool) -> None:
+        self.sim.control("power", moref=self._vm(ref)._moId, on=running)
+
+    def is_running(self, ref: MachineRef) -> bool:
+        return str(self._vm(ref).runtime.powerState) == "poweredOn"
+
+    def redefine(self, ref: MachineRef) -> None:
+        vm = self._vm(ref)
+        spec = vim.vm.ConfigSpec(memoryMB=vm.config.hardware.memoryMB * 2)
+        self._done(vm.ReconfigVM_Task(spec))
+
+    def describe(self, ref: MachineRef) -> str:
+        vm = self._vm(ref)
+        config = json.dumps(vm.config, cls=VmomiSupport.VmomiJSONEncoder, indent=1, sort_keys=True)
+        snapshots = [(n.snapshot._moId, n.name, n.description) for n in _nodes(vm)]
+        return f"{vm.runtime.powerState}\n{snapshots}\n{_PASSING.sub('', config)}"
+
+    def _vm(self, ref: MachineRef) -> Any:
+        found = self._si.content.searchIndex.FindByUuid(None, ref.id, True, True)
+        assert found is not None, f"{ref.name} is not there"
+        return found
+
+    def _vms(self) -> list[Any]:
+        root = self._si.content.rootFolder
+        view = self._si.content.viewManager.CreateContainerView(root, [vim.VirtualMachine], True)
+        try:
+            return list(view.view)
+        finally:
+            view.DestroyView()
+
+    def _done(self, task: Any) -> Any:
+        return self.sim.wait(task)
+
+    # Disks
+
+    def fill(self, ref: MachineRef, disk: int, offset: int, length: int, byte: int) -> None:
+        moref = self._vm(ref)._moId
+        self.sim.control("fill", moref=moref, disk=disk, offset=offset, length=length, byte=byte)
+
+    def read(self, ref: MachineRef, disk: int, offset: int, length: int) -> bytes:
+        moref = self._vm(ref)._moId
+        found = self.sim.control("read", moref=moref, disk=disk, offset=offset, length=length)
+        return base64.b64decode(found["data"])
+
+    def foreign_snapshot(self, ref: MachineRef, name: str) -> str:
+        vm = self._vm(ref)
+        made = self._done(vm.CreateSnapshot_Task(name, "of another administrator", False, False))
+        return f"{vm._moId}/{made._moId}"
+
+    # Networks
+
+    def nics(self, ref: MachineRef) -> tuple[Nic, ...]:
+        vm = self._vm(ref)
+        on = str(vm.runtime.powerState) == "poweredOn"
+        return tuple(
+            Nic(
+                key=card.macAddress.lower(),
+                model=type(card).__name__.rpartition(".")[2].removeprefix("Virtual").lower(),
+                network=self._network_word(card),
+                link_up=card.connectable.connected if on else card.connectable.startConnected,
+            )
+            for card in vm.config.hardware.device
+            if isinstance(card, _CARD)
+        )
+
+    def _network_word(self, card: Any) -> str:
+        if isinstance(card.backing, _CARD.DistributedVirtualPortBackingInfo):
+            key = card.backing.port.portgroupKey
+            return f"dvportgroup:{vim.Network(key, self._si._stub).name}"
+        return f"portgroup:{card.backing.deviceName}"
+
+    def move_nic(self, ref: MachineRef, nic: Nic) -> None:
+        vm, name = self._vm(ref), nic.network.partition(":")[2]
+        card = next(
+            c for c in vm.config.hardware.device if isinstance(c, _CARD) and c.macAddress.lower() == nic.key
+        )
+        card.backing = self._backing(nic.network.partition(":")[0], name)
+        card.connectable.connected = nic.link_up and str(vm.runtime.powerState) == "poweredOn"
+        card.connectable.startConnected = nic.link_up
+        change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=card)
+        self._done(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+
+    def _backing(self, kind: str, name: str) -> Any:
+        network = next(n for n in self._datacenter().network if n.name == name)
+        if kind == "portgroup":
+            return _CARD.NetworkBackingInfo(deviceName=name, network=network)
+        switch = network.config.distributedVirtualSwitch
+        port = vim.dvs.PortConnection(portgroupKey=network.key, switchUuid=switch.uuid)
+        return _CARD.DistributedVirtualPortBackingInfo(port=port)
+
+    def _datacenter(self) -> Any:
+        children = self._si.content.rootFolder.childEntity
+        return next(one for one in children if isinstance(one, vim.Datacenter))
+
+    def _hosts(self) -> list[Any]:
+        root = self._si.content.rootFolder
+        view = self._si.content.viewManager.CreateContainerView(root, [vim.HostSystem], True)
+        try:
+            return list(view.view)
+        finally:
+            view.DestroyView()
+
+    def _add_portgroup(self, name: str, switch: str) -> None:
+        spec = vim.host.PortGroup.Specification(
+            name=name, vlanId=0, vswitchName=switch, policy=vim.host.NetworkPolicy()
+        )
+        for host in self._hosts():
+            host.configManager.networkSystem.AddPortGroup(spec)
+
+    def foreign_network(self, name: str) -> None:
+        self._add_portgroup(name, "vSwitch0")
+
+    # Everything
+
+    def objects(self, kind: ObjectKind) -> frozenset[str]:
+        match kind:
+            case ObjectKind.VM:
+                return frozenset(vm.config.instanceUuid for vm in self._vms() if not vm.config.template)
+            case ObjectKind.SNAPSHOT:
+                return frozenset(f"{vm._moId}/{n.snapshot._moId}" for vm in self._vms() for n in _nodes(vm))
+            case ObjectKind.CLAIM:
+                return frozenset(vm._moId for vm in self._vms() if _option(vm, _CLAIM))
+            case ObjectKind.NETWORK:
+                return frozenset(network.name for network in self._datacenter().network)
+            case ObjectKind.DISK:
+                # A disk is a descriptor and a file of bytes beside it.
+                files = self.sim.control("files")["files"]
+                return frozenset(f for f in files if not f.endswith(("-flat.vmdk", "-delta.vmdk")))
+            case ObjectKind.GUEST_FILE:
+                return frozenset(self.sim.control("guest_files")["files"])
+            case ObjectKind.FILTER | ObjectKind.MEDIUM:
+                return frozenset()
+
+    def golden_read(self, offset: int, length: int) -> bytes:
+        return self._golden.read_bytes()[offset : offset + length]
+
+    def texts(self) -> Iterable[str]:
+        yield from self.sim.control("texts")["texts"]
+
+
+def _nodes(vm: Any) -> Iterator[Any]:
+    waiting = list(vm.snapshot.rootSnapshotList) if vm.snapshot is not None else []
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.childSnapshotList or []
+
+
+def _option(vm: Any, key: str) -> str:
+    return next((str(o.value) for o in vm.config.extraConfig if o.key == key), "")
+
+
+class VsphereFaults:
+    """Implements `Faults` by the rig's front."""
+
+    can = frozenset(Fault)
+
+    def __init__(self, sim: Vcsim) -> None:
+        self._sim = sim
+
+    @contextmanager
+    def inject(self, fault: Fault) -> Iterator[None]:
+        if fault is Fault.UNREACHABLE:
+            self._sim.control("down", on=True)
+        else:
+            self._sim.control("fault", method="*", kind=str(fault), times=1)
+        try:
+            yield
+        finally:
+            self._sim.control("down", on=False)
+            self._sim.control("faults/clear")
+
+
+@pytest.fixture(scope="module")
+def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VsphereRig]:
+    """One simulator for a module: a client's error can end it, and others shall not suffer."""
+    folder = tmp_path_factory.mktemp("vsphere")
+    with vcsim(folder) as sim:
+        made = VsphereRig(sim, folder)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def rig(shared_rig: VsphereRig) -> VsphereRig:
+    """The rig of one test: names never come twice, and faults end with their test."""
+    return shared_rig
