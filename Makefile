@@ -5,7 +5,8 @@ SEED ?= 0
 MINUTES ?= 10
 NAME ?=
 
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+# .cache/go/bin: the Go that .ci/go found or fetched for the vSphere tests.
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.cache/go/bin:$(PATH)
 
 .PHONY: setup check test soak bench demo demo-undo demo-clean lock
 
