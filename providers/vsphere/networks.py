@@ -1,0 +1,173 @@
+"""Reading networks: all of them through one view, or those that are known by one shared call. Reads only.
+
+What a name stands for is looked up in all networks once and then remembered: a managed object id does not
+change. What is said of it is read anew each time, unless `recent` is asked for.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pyVmomi import vim, vmodl
+
+from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.model.network import Network
+from providers.vsphere.batch import PAGE, Seen, read
+from providers.vsphere.link import Link
+from providers.vsphere.places import Places
+from providers.vsphere.portgroups import (
+    DISTRIBUTED,
+    FIELD_NAME,
+    HOST,
+    NETWORK,
+    SWITCH,
+    Portgroup,
+    Site,
+    plain,
+)
+
+_PC = vmodl.query.PropertyCollector
+_RECENT = 30.0
+"""Seconds for which a preview takes what was read as it was."""
+_Distributed = vim.dvs.DistributedVirtualPortgroup
+_PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (vim.Network, NETWORK),
+    (_Distributed, DISTRIBUTED),
+    (vim.DistributedVirtualSwitch, SWITCH),
+    (vim.HostSystem, HOST),
+    (vim.CustomFieldsManager, ("field",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    site: Site
+    at: float
+
+
+class Networks:
+    """The networks of one vCenter. Shared between threads."""
+
+    def __init__(self, link: Link, places: Places) -> None:
+        self._link = link
+        self._places = places
+        self._guard = threading.Lock()
+        self._ids: dict[str, tuple[Any, ...]] = {}
+        self._last: _Remembered | None = None
+
+    def all(self) -> tuple[Network, ...]:
+        """Return all networks as the contract shows them, ordered by name."""
+        found = [one.network() for one in self.site().portgroups()]
+        return tuple(sorted(found, key=lambda network: (network.name, network.id)))
+
+    def site(self) -> Site:
+        """Read everything: three calls and one for each further page."""
+        return self._learned(self._site(self._link.read("list the networks", self._walk)))
+
+    def hosts(self, datacenter: Any) -> Site:
+        """Read the hosts of a datacenter, and whatever belongs to networks there."""
+        return self._site(self._link.read("list the hosts", lambda: self._walk(datacenter)))
+
+    def named(self, name: str) -> list[Portgroup]:
+        """Return the networks of this name as they are now."""
+        with self._guard:
+            known = self._ids.get(name)
+        found = [] if known is None else [one for one in self.look(known) if one.name == name]
+        if known is not None and len(found) == len(known):
+            return found
+        return [one for one in self.site().portgroups() if one.name == name]
+
+    def recent(self, name: str) -> list[Portgroup]:
+        """Return the networks of this name as they were a moment ago: for a preview, never for a proof."""
+        with self._guard:
+            last = self._last
+        fresh = last is not None and time.monotonic() - last.at < _RECENT
+        site = last.site if last is not None and fresh else self.site()
+        return [one for one in site.portgroups() if one.name == name]
+
+    def look(self, objects: Iterable[Any]) -> list[Portgroup]:
+        """Return these networks as they are now, in one call; one that is gone is left out."""
+        wanted = list(objects)
+        try:
+            seen = self._link.fetch("read networks", network_spec(wanted, self._link.content))
+        except ProviderError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            return [] if len(wanted) == 1 else [pg for obj in wanted for pg in self.look([obj])]
+        return self.among(seen, wanted)
+
+    def among(self, seen: dict[str, Seen], objects: Iterable[Any]) -> list[Portgroup]:
+        """Return these networks from an answer to `network_spec`."""
+        site = self._site(seen.values())
+        found = (site.portgroup(seen[obj._moId]) for obj in objects if obj._moId in seen)
+        return [one for one in found if one is not None]
+
+    def known(self, name: str) -> tuple[Any, ...]:
+        """Return what the name stood for when the networks were last listed; nothing if it was not seen."""
+        with self._guard:
+            return self._ids.get(name, ())
+
+    def datacenter(self, portgroup: Portgroup) -> str | None:
+        """Return the name of a network's datacenter."""
+        return self._places.datacenter_of(portgroup.parent)
+
+    def _walk(self, root: Any = None) -> list[Seen]:
+        content = self._link.content
+        kinds = [vim.Network, vim.DistributedVirtualSwitch, vim.HostSystem]
+        top = self._places.root() if root is None else root
+        view = content.viewManager.CreateContainerView(top, kinds, True)
+        try:
+            walk = _PC.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
+            objects = [
+                _PC.ObjectSpec(obj=view, skip=True, selectSet=[walk]),
+                _PC.ObjectSpec(obj=content.customFieldsManager),
+            ]
+            return list(read(content.propertyCollector, [_spec(objects)], page=PAGE))
+        finally:
+            view.DestroyView()
+
+    def _site(self, seen: Iterable[Seen]) -> Site:
+        by_id = {one.id: one for one in seen}
+        fields = [f for one in by_id.values() for f in one.props.get("field", ()) if f.name == FIELD_NAME]
+        return Site(by_id, next((int(field.key) for field in fields), None))
+
+    def _learned(self, site: Site) -> Site:
+        ids: dict[str, tuple[Any, ...]] = {}
+        for one in site.of(vim.Network):
+            name = plain(str(one.props.get("name", "")))
+            ids[name] = (*ids.get(name, ()), self._link.obj(type(one.obj), one.id))
+        with self._guard:
+            self._ids, self._last = ids, _Remembered(site, time.monotonic())
+        return site
+
+
+def network_spec(objects: Iterable[Any], content: Any) -> Any:
+    """Return the filter spec for networks with all that a `Portgroup` is made of."""
+    along = [
+        _PC.TraversalSpec(name="net-host", type=vim.Network, path="host", skip=False),
+        _PC.TraversalSpec(
+            name="net-dvs",
+            type=_Distributed,
+            path="config.distributedVirtualSwitch",
+            skip=False,
+            selectSet=[
+                _PC.TraversalSpec(
+                    name="dvs-net", type=vim.DistributedVirtualSwitch, path="portgroup", skip=False
+                )
+            ],
+        ),
+    ]
+    found = [_PC.ObjectSpec(obj=obj, selectSet=along) for obj in objects]
+    return _spec([*found, _PC.ObjectSpec(obj=content.customFieldsManager)])
+
+
+def _spec(objects: list[Any]) -> Any:
+    props = [_PC.PropertySpec(type=kind, pathSet=list(paths), all=False) for kind, paths in _PATHS]
+    return _PC.FilterSpec(objectSet=objects, propSet=props, reportMissingObjectsInResults=False)
+
+
+def read_networks(link: Link, places: Places) -> tuple[Network, ...]:
+    """Return all networks that a machine can be attached to."""
+    return Networks(link, places).all()
