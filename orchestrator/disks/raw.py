@@ -22,12 +22,14 @@ def open_raw(path: Path, *, key: str = "") -> Iterator[FrozenDisk]:
         message = f"disk image {path}: cannot be opened: {fault.strerror}"
         raise ProviderError(ErrorKind.PERMANENT, message) from fault
     try:
-        yield _RawDisk(path, key or str(path), handle)
+        yield RawDisk(path, key or str(path), handle)
     finally:
         os.close(handle)
 
 
-class _RawDisk:
+class RawDisk:
+    """A FrozenDisk over an open file; `path` only names it in messages. The caller closes the handle."""
+
     def __init__(self, path: Path, key: str, handle: int) -> None:
         self._path = path
         self._key = key
