@@ -76,6 +76,11 @@ def stored(build: int | None, kind: ProductType | None = ProductType.SERVER, ver
         ("", numbers("7601", version="6.1"), Rating.OTHER),
         ("", numbers("7601", "client", version="6.1"), Rating.OTHER),
         ("", numbers("6001"), Rating.DOUBTFUL),
+        # VMware Tools: their name of the system, and in newer ones the build.
+        ("", TOOLS_32.model_copy(update={"build": "6003"}), Rating.CONFIRMED),
+        ("winLonghornGuest", TOOLS_32.model_copy(update={"build": "7601"}), Rating.DOUBTFUL),
+        ("winLonghornGuest", TOOLS_32.model_copy(update={"build": "6001"}), Rating.DOUBTFUL),
+        ("", GuestOs(product="Microsoft Windows Vista (64-bit)", build="6003"), Rating.OTHER),
         # Contradictions and lies.
         ("windows7Server64Guest", SP2, Rating.CONFIRMED),
         ("windows7Server64Guest", TOOLS_32, Rating.CANDIDATE),
