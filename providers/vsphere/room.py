@@ -1,0 +1,84 @@
+"""Free space on datastores. All of them are read in one call, and for a few seconds nobody asks again: the
+preflight of thousands of machines is not thousands of calls."""
+
+import threading
+import time
+from collections.abc import Mapping
+
+from pyVmomi import vim
+
+from orchestrator.model.machine import Machine
+from orchestrator.model.network import Finding
+from providers.vsphere.batch import Props
+from providers.vsphere.inventory import VsphereInventory
+from providers.vsphere.link import Link
+
+GIB = 1024**3
+_FRESH_SECONDS = 5.0
+_PATHS = ("name", "parent", "summary.freeSpace", "summary.accessible", "summary.maintenanceMode")
+
+
+class Datastores:
+    """The datastores of one vCenter. Shared between threads."""
+
+    def __init__(self, link: Link, inventory: VsphereInventory) -> None:
+        self._link = link
+        self._inventory = inventory
+        self._guard = threading.Lock()
+        self._known: dict[str, Props] = {}
+        self._until = 0.0
+
+    def room(self, needed: Mapping[str, int], machine: Machine) -> tuple[Finding, ...]:
+        """Say for each datastore, by its name in the machine's files, whether it has these bytes free."""
+        known = self._fresh()
+        return tuple(
+            judge(name, amount, in_datacenter(known, name, datacenter_path(machine)))
+            for name, amount in needed.items()
+        )
+
+    def _fresh(self) -> dict[str, Props]:
+        """Return the datastores by path."""
+        with self._guard:
+            if time.monotonic() >= self._until:
+                found = self._link.list_all("list the datastores", [vim.Datastore], _PATHS)
+                path = self._inventory.places.path
+                self._known = {path(one.props.get("parent"), one.props["name"]): one.props for one in found}
+                self._until = time.monotonic() + _FRESH_SECONDS
+            return self._known
+
+
+def datastore_of(file: str) -> str:
+    """Return the datastore of a file ("[ds1] app07/app07.vmdk"); empty where it names none."""
+    return file[1:].partition("]")[0] if file.startswith("[") else ""
+
+
+def datacenter_path(machine: Machine) -> str:
+    """Return the path of the machine's datacenter ("/DC0"), as its own inventory path has it; else empty."""
+    path = next((word for word in machine.also if word.startswith("/")), "")
+    before, marker, _ = path.partition("/vm/")
+    return before if marker else ""
+
+
+def in_datacenter(known: Mapping[str, Props], name: str, datacenter: str) -> list[Props]:
+    """Return the datastores of this name, of this datacenter alone if it is known: others may have one of the
+    same name."""
+    named = {path: props for path, props in known.items() if props.get("name") == name}
+    near = [props for path, props in named.items() if path.startswith(f"{datacenter}/datastore/")]
+    return near or list(named.values())
+
+
+def judge(name: str, needed: int, found: list[Props]) -> Finding:
+    """Judge the room on a datastore; of several that it may be, the one with the least."""
+    check = f"room on {name}"
+    if not found:
+        detail = "this datastore is not listed, so its room cannot be told: may the account see it?"
+        return Finding(check=check, ok=False, detail=detail)
+    tight = min(found, key=lambda one: int(one.get("summary.freeSpace", 0)))
+    if not tight.get("summary.accessible", True):
+        return Finding(check=check, ok=False, detail="the datastore is not accessible")
+    mode = str(tight.get("summary.maintenanceMode", "normal"))
+    if mode != "normal":
+        return Finding(check=check, ok=False, detail=f"the datastore is in maintenance ({mode})")
+    free = int(tight.get("summary.freeSpace", 0))
+    detail = f"{free / GIB:.1f} GiB free, {needed / GIB:.1f} GiB wanted"
+    return Finding(check=check, ok=free >= needed, detail=detail)
