@@ -7,25 +7,23 @@ networks whose names begin with PREFIX, and only through libvirt and the `ferry`
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from lab.hypervisor import PREFIX, Hypervisor
 from lab.images import build
 from lab.private_libvirtd import domain_type
 from lab.programs import LabError
+from lab.teller import Teller, say
 
 PROJECT = Path(__file__).resolve().parents[3]
 HOME = Path(os.environ.get("FERRY_LAB_HOME", PROJECT / ".lab"))
 HOSTS = {"FILE01": "file01", "APP02": "app02"}
-GATE = 4
 GOLDEN = ("win2022-golden", "win2025-golden")
+# The lab's state is its own; the password is a made one that opens nothing.
+TELLER = Teller({"FERRY_STATE": f"sqlite:///{HOME / 'state.db'}", "LAB_ADMIN_PASSWORD": "Lab-only-9f3c!"})
 
 
 def main(arguments: list[str]) -> int:
@@ -55,15 +53,15 @@ def demo() -> None:
     prepare(hypervisor)
     plan = write_plan(hypervisor)
     changes = HOME / "cs.json"
-    ferry("plan", "validate", plan)
-    ferry("plan", "preview", plan, "-o", changes, "--report", HOME / "report-before")
-    ferry("plan", "approve", changes, "--as", "lab-board")
-    ferry("plan", "apply", changes)
-    runs = ferry_json("run", "list")["runs"]
+    TELLER.ferry("plan", "validate", plan)
+    TELLER.ferry("plan", "preview", plan, "-o", changes, "--report", HOME / "report-before")
+    TELLER.ferry("plan", "approve", changes, "--as", "lab-board")
+    TELLER.ferry("plan", "apply", changes)
+    runs = TELLER.ferry_json("run", "list")["runs"]
     (HOME / "run").write_text(str(runs[0]["run"]))
     for host in HOSTS:
-        ferry("parity", run_id(), "--host", host, gate=True)
-    ferry("report", run_id(), "-f", "html,text,json", "-o", HOME / "report-after")
+        TELLER.ferry("parity", run_id(), "--host", host, gate=True)
+    TELLER.ferry("report", run_id(), "-f", "html,text,json", "-o", HOME / "report-after")
     show(hypervisor)
     say(f"The board's report after the run: {HOME / 'report-after' / 'report.html'}")
     say("`make demo-undo` takes the run back, `make demo-clean` removes the lab.")
@@ -75,7 +73,7 @@ def undo() -> None:
         message = "there is no run to take back; `make demo` makes one"
         raise LabError(message)
     hypervisor = Hypervisor.find_or_start(HOME)
-    ferry("plan", "undo", run_id(), "--delete-disks")
+    TELLER.ferry("plan", "undo", run_id(), "--delete-disks")
     (HOME / "run").rename(HOME / "run-undone")
     show(hypervisor)
 
@@ -121,42 +119,7 @@ def run_id() -> str:
 
 def show(hypervisor: Hypervisor) -> None:
     """Show the world as virsh does."""
-    say("")
-    for command in hypervisor.views():
-        say(f"$ {shlex.join(command)}")
-        subprocess.run(command, check=False, timeout=60)
-
-
-def ferry(*words: object, gate: bool = False) -> None:
-    """Run one ferry command in sight. Raises LabError when it fails; of a `gate`, 4 is an answer."""
-    command = ["ferry", *map(str, words)]
-    say(f"\n$ {shlex.join(command)}")
-    done = subprocess.run(command, check=False, env=_environment(), timeout=1800)
-    if gate and done.returncode == GATE:
-        say(f"(exit code {GATE}: the gate is not passed yet; people have to build the application up)")
-    elif done.returncode != 0:
-        message = f"`{shlex.join(command)}` ended with {done.returncode}"
-        raise LabError(message)
-
-
-def ferry_json(*words: str) -> Any:
-    """Run one ferry command and return its JSON document."""
-    done = subprocess.run(
-        ["ferry", *words, "--json"], check=True, env=_environment(), timeout=300, stdout=subprocess.PIPE
-    )
-    return json.loads(done.stdout)
-
-
-def _environment() -> dict[str, str]:
-    """The lab's state is its own; the password is a made one that opens nothing."""
-    state = f"sqlite:///{HOME / 'state.db'}"
-    return os.environ | {"FERRY_STATE": state, "LAB_ADMIN_PASSWORD": "Lab-only-9f3c!"}
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    TELLER.show(*hypervisor.views())
 
 
 if __name__ == "__main__":

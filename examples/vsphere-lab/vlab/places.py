@@ -1,0 +1,6 @@
+"""Names of what lies in the lab's folder."""
+
+RECORD = "vcenter.json"
+"""Where the simulated vCenter listens; there only while it runs."""
+PASSWORD = "password"  # noqa: S105  # a file's name
+IMAGES = "images"
