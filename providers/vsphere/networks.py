@@ -1,7 +1,7 @@
 """Reading networks: all of them through one view, or those that are known by one shared call. Reads only.
 
-What a name stands for is looked up in all networks once and then remembered: a managed object id does not
-change. What is said of it is read anew each time, unless `recent` is asked for.
+What a name stands for is looked up in all networks once and then remembered: a managed object id does
+not change. What is said of it is read anew each time, unless `recent` is asked for.
 """
 
 import threading

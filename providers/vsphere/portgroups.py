@@ -1,12 +1,12 @@
 """Portgroups: what vCenter and its hosts say of a network that machines are attached to. Pure: no call.
 
-A standard portgroup is a name on each of several hosts, and vCenter shows the hosts' portgroups of one name as
-one network; so what is said of it is said of every host that has it. A distributed portgroup is one object on
+A standard portgroup is a name on each of several hosts, and vCenter shows those of one name as one
+network: what is said of it is said of every host that has it. A distributed portgroup is one object on
 one switch. Two portgroups of one switch and one VLAN are one segment: frames pass between them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -41,7 +41,7 @@ FIELD_NAME = "ferry-token"
 
 _TOKEN = re.compile(r"^ferry token: ([A-Za-z0-9._-]+)(?: former: ([A-Za-z0-9._-]+))?$", re.MULTILINE)
 _ALL = (0, 4095)
-_Vlans = Sequence[tuple[int, int]]
+Vlans = tuple[tuple[int, int], ...]
 _Distributed = vim.dvs.DistributedVirtualPortgroup
 
 
@@ -67,6 +67,8 @@ class Portgroup:
     """Names of those among them that do not answer: what is said of them is the last that vCenter knew."""
     policy: tuple[str, ...]
     """What its security policy lets a machine do ("see all frames")."""
+    vlans: Vlans
+    """First and last of each range of VLANs; 0 is none."""
     vms: tuple[Any, ...]
     owner: Owner | None
     switch: Any = None
@@ -180,6 +182,7 @@ def _standard(one: Seen, site: Site) -> Portgroup:
         hosts=tuple(host.id for host, _ in mine),
         unseen=tuple(host.props["name"] for host, _ in mine if not connected(host)),
         policy=tuple(sorted({word for host, pg in mine for word in _allowed(_security(pg))})),
+        vlans=tuple(sorted({v for _, pg in mine for v in _standard_vlans(pg.spec.vlanId)})),
         vms=tuple(one.props.get("vm", ())),
         owner=owner_in(text),
         parent=one.props.get("parent"),
@@ -199,54 +202,53 @@ def _distributed(one: Seen, site: Site) -> Portgroup:
     switch = None if reference is None else site.seen.get(reference._moId)
     props: Props = {} if switch is None else switch.props
     hosts, setting = site.hosts_of(one), one.props.get("config.defaultPortConfig")
-    key, uuid = one.id, str(props.get("uuid", ""))
+    key = one.id
     return Portgroup(
         obj=one.obj,
         name=plain(one.props["name"]),
         kind="distributed",
         switches=(plain(str(props["name"])),) if "name" in props else (),
-        uplinks=tuple(_uplinks(props, hosts, uuid, site)),
+        uplinks=() if switch is None else uplinks_of(switch, site),
         addresses=tuple(a for host in hosts for a in _vmkernel(host, lambda nic: _on(nic, key))),
-        near=tuple(sorted(_beside(one, site))),
+        near=() if switch is None else beside(switch, _vlans(one), site, but=key),
         hosts=tuple(host.id for host in hosts),
         unseen=tuple(host.props["name"] for host in hosts if not connected(host)),
         policy=tuple(_allowed(getattr(setting, "securityPolicy", None))),
+        vlans=_vlans(one),
         vms=tuple(one.props.get("vm", ())),
         owner=owner_in(one.props.get("config.description")),
         switch=reference,
-        switch_uuid=uuid,
+        switch_uuid=str(props.get("uuid", "")),
         version=str(one.props.get("config.configVersion", "")),
         parent=one.props.get("parent"),
     )
 
 
-def _uplinks(switch: Props, hosts: Iterable[Seen], uuid: str, site: Site) -> Iterator[str]:
-    """Yield what vCenter has planned and what the hosts have: either is a way out."""
-    seen = set()
-    for member in switch.get("config.host", ()):
-        host = site.seen.get(member.config.host._moId) if member.config.host is not None else None
-        name = str(host.props.get("name", host.id)) if host is not None else "a host"
-        for nic in getattr(member.config.backing, "pnicSpec", None) or ():
-            seen.add(f"{nic.pnicDevice} of {name}")
-    for host in hosts:
+def uplinks_of(switch: Seen, site: Site) -> tuple[str, ...]:
+    """Return the physical adapters of a distributed switch: those that vCenter has planned, and those that
+    its hosts have. Either is a way out."""
+    found: set[str] = set()
+    for member in switch.props.get("config.host", ()):
+        host = None if member.config.host is None else site.seen.get(member.config.host._moId)
+        name = "a host" if host is None else str(host.props.get("name", host.id))
+        planned = getattr(member.config.backing, "pnicSpec", None) or ()
+        found.update(f"{nic.pnicDevice} of {name}" for nic in planned)
+    for host in site.of(vim.HostSystem):
         for proxy in host.props.get("config.network.proxySwitch", ()):
-            if proxy.dvsUuid == uuid:
-                seen.update(adapters(host, proxy.pnic or ()))
-    yield from sorted(seen)
+            if proxy.dvsUuid == switch.props.get("uuid"):
+                found.update(adapters(host, proxy.pnic or ()))
+    return tuple(sorted(found))
 
 
-def _beside(one: Seen, site: Site) -> Iterator[str]:
-    reference, mine = one.props.get("config.distributedVirtualSwitch"), _vlans(one)
+def beside(switch: Seen, vlans: Vlans, site: Site, *, but: str = "") -> tuple[str, ...]:
+    """Return the names of a distributed switch's portgroups that such VLANs reach, without `but` itself."""
+    found = set()
     for other in site.of(_Distributed):
-        switch = other.props.get("config.distributedVirtualSwitch")
-        same = switch is not None and reference is not None and switch._moId == reference._moId
-        if (
-            same
-            and other.id != one.id
-            and not other.props.get("config.uplink")
-            and _meet(mine, _vlans(other))
-        ):
-            yield plain(str(other.props.get("name", other.id)))
+        reference = other.props.get("config.distributedVirtualSwitch")
+        same = reference is not None and reference._moId == switch.id
+        if same and other.id != but and not other.props.get("config.uplink") and _meet(vlans, _vlans(other)):
+            found.add(plain(str(other.props.get("name", other.id))))
+    return tuple(sorted(found))
 
 
 def _opaque(one: Seen) -> Portgroup:
@@ -261,6 +263,7 @@ def _opaque(one: Seen) -> Portgroup:
         hosts=tuple(host._moId for host in one.props.get("host", ())),
         unseen=(),
         policy=(),
+        vlans=(),
         vms=tuple(one.props.get("vm", ())),
         owner=None,
         parent=one.props.get("parent"),
@@ -281,11 +284,11 @@ def _on(nic: Any, key: str) -> bool:
     return port is not None and port.portgroupKey == key
 
 
-def _standard_vlans(vlan: int | None) -> _Vlans:
+def _standard_vlans(vlan: int | None) -> Vlans:
     return (_ALL,) if vlan == _ALL[1] else ((vlan or 0, vlan or 0),)
 
 
-def _vlans(one: Seen) -> _Vlans:
+def _vlans(one: Seen) -> Vlans:
     vlan = getattr(one.props.get("config.defaultPortConfig"), "vlan", None)
     if isinstance(vlan, vim.dvs.VmwareDistributedVirtualSwitch.TrunkVlanSpec):
         return tuple((part.start, part.end) for part in vlan.vlanId)
@@ -294,7 +297,7 @@ def _vlans(one: Seen) -> _Vlans:
     return (_ALL,) if hasattr(vlan, "pvlanId") else ((number, number),)
 
 
-def _meet(one: _Vlans, other: _Vlans) -> bool:
+def _meet(one: Vlans, other: Vlans) -> bool:
     return any(a[0] <= b[1] and b[0] <= a[1] for a in one for b in other)
 
 

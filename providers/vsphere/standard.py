@@ -1,0 +1,185 @@
+"""Standard portgroups of ours: made and removed host by host, with a switch of their own.
+
+The hosts are taken in the order of their ids, so that of two who make the same name one loses at the
+first host and takes back what it made there; the removal goes the other way. A standard portgroup has no
+description: its switch is named after the token (unless the plan names one), and the network bears the
+token as a custom attribute from the first host on. On a switch that the plan names, a crash between
+those two calls leaves a portgroup that nobody can tell as ours: it is used, and left.
+"""
+
+import hashlib
+import re
+import time
+from functools import partial
+from typing import Any
+
+from pyVmomi import vim
+
+from orchestrator.contract.errors import ProviderError
+from orchestrator.contract.ownership import Owner, entry
+from orchestrator.contract.provider import Effect, ObjectKind
+from orchestrator.model.network import IsolationMode, NetworkSpec
+from providers.vsphere.batch import Seen
+from providers.vsphere.faults import conflict, is_fault, not_found
+from providers.vsphere.link import Link
+from providers.vsphere.networks import Networks
+from providers.vsphere.portgroups import (
+    FIELD_NAME,
+    Portgroup,
+    connected,
+    host_portgroup,
+    host_switch,
+    owner_text,
+)
+
+_KIND = ObjectKind.NETWORK
+TAKEN = (vim.fault.AlreadyExists, vim.fault.DuplicateName)
+_OWN = re.compile(r"ferry-[0-9a-f]{24}")
+_SHOWN_SECONDS, _PAUSE = 30.0, 0.5
+"""vCenter shows a host's new portgroup when the host has told it: usually at once."""
+
+
+def switch_name(token: str) -> str:
+    """Return the name of the standard switch that a token makes; a host takes 31 characters."""
+    return f"ferry-{hashlib.sha256(token.encode()).hexdigest()[:24]}"
+
+
+def make_standard(link: Link, networks: Networks, spec: NetworkSpec, effect: Effect) -> None:
+    """Make it on each host that answers; go on where an earlier call of this step stopped."""
+    site = networks.hosts(_datacenter(link))
+    hosts = [host for host in site.of(vim.HostSystem) if connected(host)]
+    if not hosts:
+        message = f"no host answers that network {spec.name} could be made on"
+        raise conflict(message, "wait until vCenter shows one as connected")
+    switch = spec.switch or switch_name(effect.token)
+    effect.intend(_KIND, entry(spec.name, effect.token))
+    for at, host in enumerate(hosts):
+        if not _put(link, host, spec, switch, effect):
+            if at == 0:
+                return  # another one was quicker; whose it is now is looked at
+            message = f"host {host.props['name']} has another portgroup {spec.name} than the hosts before it"
+            raise conflict(message, "remove one of them by hand, or name another network in the plan")
+        if at == 0:
+            _mark(link, networks, host, spec, effect)
+    effect.made(_KIND, entry(spec.name, effect.token))
+
+
+def _datacenter(link: Link) -> Any:
+    found = link.list_all("list the datacenters", [vim.Datacenter], ("name",))
+    wanted = link.settings.datacenter
+    found = [one for one in found if wanted is None or one.props.get("name") == wanted]
+    if len(found) != 1:
+        message = f"a standard network is made in one datacenter; {link.endpoint} shows {len(found)}"
+        raise conflict(message, "name the endpoint's `datacenter`")
+    return found[0].obj
+
+
+def _put(link: Link, host: Seen, spec: NetworkSpec, switch: str, effect: Effect) -> bool:
+    """Make the portgroup on one host. False: the host has one of that name on another switch."""
+    there = host_portgroup(host, spec.name)
+    if there is not None:
+        return bool(there.spec.vswitchName == switch)
+    system, name = host.props["configManager.networkSystem"], host.props["name"]
+    behind = host_switch(host, switch)
+    if behind is None:
+        if spec.switch is not None:
+            message = f"host {name} has no switch {switch}"
+            raise conflict(message, "name another `switch`, or none")
+        made = vim.host.VirtualSwitch.Specification(numPorts=128)  # no bridge: no uplink
+        link.act(effect, f"make switch {switch} on {name}", lambda: system.AddVirtualSwitch(switch, made))
+    elif spec.mode is IsolationMode.SEALED and behind.pnic:
+        message = f"switch {switch} of host {name} has an uplink: nothing on it is sealed"
+        raise conflict(message, "name a switch without any, or none: ferry makes its own")
+    group = _group(spec, switch)
+    try:
+        link.act(effect, f"make network {spec.name} on {name}", lambda: system.AddPortGroup(group))
+    except ProviderError as error:
+        if not is_fault(error, *TAKEN):
+            raise
+        if spec.switch is None:
+            link.act(effect, f"remove switch {switch} on {name}", lambda: system.RemoveVirtualSwitch(switch))
+        return False
+    return True
+
+
+def _group(spec: NetworkSpec, switch: str) -> Any:
+    """Return a portgroup on which no machine sees another's frames or sends as another."""
+    closed = vim.host.NetworkPolicy.SecurityPolicy(
+        allowPromiscuous=False, macChanges=False, forgedTransmits=False
+    )
+    policy = vim.host.NetworkPolicy(security=closed)
+    return vim.host.PortGroup.Specification(
+        name=spec.name, vlanId=spec.vlan or 0, vswitchName=switch, policy=policy
+    )
+
+
+def _mark(link: Link, networks: Networks, host: Seen, spec: NetworkSpec, effect: Effect) -> None:
+    """Write the token on the network once vCenter shows it."""
+    until = time.monotonic() + _SHOWN_SECONDS
+    while True:
+        shown = [one for one in networks.named(spec.name) if host.id in one.hosts]
+        if shown or time.monotonic() > until:
+            break
+        time.sleep(_PAUSE)
+    if not shown:
+        what = f"network {spec.name}, made on {host.props['name']} just now,"
+        raise not_found(what)
+    if shown[0].owner is None:
+        mark_standard(link, networks, shown[0], Owner(effect.token), effect)
+
+
+def mark_standard(link: Link, networks: Networks, found: Portgroup, owner: Owner, effect: Effect) -> None:
+    """Write whose it is on the network."""
+    fields, key = link.content.customFieldsManager, networks.site().field
+    if key is None:
+        made = link.act(
+            effect,
+            f"add the custom attribute {FIELD_NAME}",
+            lambda: fields.AddCustomFieldDef(name=FIELD_NAME, moType=vim.Network),
+        )
+        key = made.key
+    text = owner_text(owner)
+    what = f"mark network {found.name}"
+    link.act(effect, what, lambda: fields.SetField(entity=found.obj, key=key, value=text))
+
+
+def remove_standard(link: Link, networks: Networks, found: Portgroup, effect: Effect) -> None:
+    """Remove it from all hosts, the first host last: whoever makes one of that name meanwhile is refused
+    there."""
+    hosts = {host.id: host for host in networks.site().of(vim.HostSystem)}
+    for host in (hosts[i] for i in sorted(found.hosts, reverse=True) if i in hosts):
+        _take_off(link, host, found.name, effect)
+
+
+def _take_off(link: Link, host: Seen, name: str, effect: Effect) -> None:
+    """Remove the portgroup from one host: with its switch, in one call, where that was made for it."""
+    group = host_portgroup(host, name)
+    system, what = host.props["configManager.networkSystem"], f"remove network {name} on {host.props['name']}"
+    switch = "" if group is None else group.spec.vswitchName
+    behind = host_switch(host, switch)
+    alone = [pg for pg in host.props["config.network.portgroup"] if pg.spec.vswitchName == switch] == [group]
+    if _OWN.fullmatch(switch) and behind is not None and alone:
+        try:
+            link.act(effect, what, lambda: system.RemoveVirtualSwitch(switch))
+            return
+        except ProviderError as error:
+            if not is_fault(error, vim.fault.ResourceInUse):
+                raise
+        link.act(effect, what, lambda: system.RemovePortGroup(name))
+        link.act(effect, f"{what}, its switch", lambda: system.RemoveVirtualSwitch(switch))
+        return
+    link.act(effect, what, lambda: system.RemovePortGroup(name))
+
+
+def tidy(link: Link, networks: Networks, found: Portgroup, effect: Effect) -> None:
+    """Remove the empty switch of this step whose portgroup another one made meanwhile."""
+    name = switch_name(effect.token)
+    if found.owner is not None and found.owner.token == effect.token:
+        return
+    for host in networks.site().of(vim.HostSystem):
+        switch = host_switch(host, name)
+        used = any(pg.spec.vswitchName == name for pg in host.props.get("config.network.portgroup", ()))
+        if switch is not None and not used:
+            system, where = host.props["configManager.networkSystem"], host.props["name"]
+            what = f"remove switch {name} on {where}"
+            link.act(effect, what, partial(system.RemoveVirtualSwitch, name))
