@@ -126,7 +126,10 @@ type taskDelays struct {
 func (d *taskDelays) set(task string, ms int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ms[task] = ms
+	// The simulator has names of its own for some tasks: PowerOnVM's is "PowerOn", ReconfigVM's "ReconfigVm".
+	for _, name := range []string{task, strings.TrimSuffix(task, "VM"), strings.Replace(task, "VM", "Vm", 1)} {
+		d.ms[name], d.ms[name+"_Task"] = ms, ms
+	}
 	setTaskDelays(d.ms)
 }
 

@@ -197,7 +197,7 @@ func (f *front) failedTask(w http.ResponseWriter, c soapCall, rule *rule) {
 	if snapshot, ok := f.site.model.Map().Get(entity).(*simulator.VirtualMachineSnapshot); ok {
 		entity = snapshot.Vm
 	}
-	task := runTask(f.site.context(), entity, taskName(c.Method), func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	task := runTask(f.site.context(), entity, taskName(c.Method)+"Task", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		return nil, fault
 	})
 	writeSOAP(w, http.StatusOK, fmt.Sprintf(

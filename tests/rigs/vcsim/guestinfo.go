@@ -129,8 +129,12 @@ func (p *guestWatch) Reference() types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: "FerryGuestWatch", Value: "watch"}
 }
 
-// PutObject is part of the interface of a watcher.
-func (p *guestWatch) PutObject(*simulator.Context, mo.Reference) {}
+// PutObject sees new machines: on vCenter each tells whether it needs consolidation.
+func (p *guestWatch) PutObject(_ *simulator.Context, obj mo.Reference) {
+	if vm, ok := obj.(*simulator.VirtualMachine); ok && vm.Runtime.ConsolidationNeeded == nil {
+		vm.Runtime.ConsolidationNeeded = ptr(false)
+	}
+}
 
 // RemoveObject is part of the interface of a watcher.
 func (p *guestWatch) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}

@@ -118,7 +118,11 @@ func registerMachines(s *site) {
 			return s.power(ctx, vm, r.On)
 		})
 	})
-	s.model.Map().AddHandler(&guestWatch{site: s})
+	watch := &guestWatch{site: s}
+	for _, vm := range s.model.Map().All("VirtualMachine") {
+		watch.PutObject(nil, vm)
+	}
+	s.model.Map().AddHandler(watch)
 	s.hooks.add("ShutdownGuest", s.shutdownGuest)
 }
 
