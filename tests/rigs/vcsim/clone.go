@@ -296,6 +296,12 @@ func (c *cloning) changed(
 		}
 		return append(specs[:at], specs[at+1:]...), nil
 	case types.VirtualDeviceConfigSpecOperationEdit:
+		if card, ok := change.Device.(types.BaseVirtualEthernetCard); ok {
+			one := card.GetVirtualEthernetCard()
+			if one.AddressType != "" && one.AddressType != string(types.VirtualEthernetCardMacTypeManual) {
+				one.MacAddress = "" // the source's, which no second machine gets
+			}
+		}
 		if fault := c.site.prepareDevice(c.ctx, c.host.Self, devices, change, index); fault != nil {
 			return nil, fault
 		}

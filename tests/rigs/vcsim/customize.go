@@ -310,8 +310,13 @@ func (w *bootWatch) Reference() types.ManagedObjectReference {
 // PutObject is part of simulator.RegisterObject.
 func (w *bootWatch) PutObject(*simulator.Context, mo.Reference) {}
 
-// RemoveObject is part of simulator.RegisterObject.
-func (w *bootWatch) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}
+// RemoveObject forgets a machine that is deleted.
+func (w *bootWatch) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
+	w.custom.take(ref)
+	w.guests.mu.Lock()
+	defer w.guests.mu.Unlock()
+	delete(w.guests.of, ref)
+}
 
 // UpdateObject is called with the machine's lock held: what follows happens after it.
 func (w *bootWatch) UpdateObject(_ *simulator.Context, obj mo.Reference, changes []types.PropertyChange) {

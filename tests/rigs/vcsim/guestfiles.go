@@ -194,6 +194,8 @@ func randomHex(bytes int) string {
 // serveTransfer serves a promised upload (PUT) or download (GET), once.
 func (g *guests) serveTransfer(w http.ResponseWriter, r *http.Request) {
 	token := r.URL.Query().Get("token")
+	// A refused upload is read as well: else its client sees a cut connection, not the refusal.
+	defer func() { _, _ = io.Copy(io.Discard, r.Body) }()
 	g.mu.Lock()
 	t, ok := g.transfers[token]
 	delete(g.transfers, token)

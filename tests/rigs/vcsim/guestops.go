@@ -266,15 +266,47 @@ func (g *guests) listProcesses(ctx *simulator.Context, m *simulator.Method) soap
 	for _, pid := range req.Pids {
 		wanted[pid] = true
 	}
-	res := new(types.ListProcessesInGuestResponse)
+	res := new(ListProcessesInGuestResponse)
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	for _, process := range one.processes {
 		if len(wanted) == 0 || wanted[process.info.Pid] {
-			res.Returnval = append(res.Returnval, process.info)
+			res.Returnval = append(res.Returnval, listed(process.info))
 		}
 	}
-	return &methods.ListProcessesInGuestBody{Res: res}
+	return &processesBody{Res: res}
+}
+
+// ListProcessesInGuestResponse is govmomi's type but for one thing: an exit code of 0 is sent. The simulator names the
+// element of the reply after the type.
+type ListProcessesInGuestResponse struct {
+	Returnval []listedProcess `xml:"returnval,omitempty"`
+}
+
+type listedProcess struct {
+	Name      string     `xml:"name"`
+	Pid       int64      `xml:"pid"`
+	Owner     string     `xml:"owner"`
+	CmdLine   string     `xml:"cmdLine"`
+	StartTime time.Time  `xml:"startTime"`
+	EndTime   *time.Time `xml:"endTime,omitempty"`
+	ExitCode  *int32     `xml:"exitCode,omitempty"`
+}
+
+type processesBody struct {
+	Res    *ListProcessesInGuestResponse `xml:"ListProcessesInGuestResponse,omitempty"`
+	Fault_ *soap.Fault
+}
+
+// Fault is part of soap.HasFault.
+func (b *processesBody) Fault() *soap.Fault { return b.Fault_ }
+
+func listed(p types.GuestProcessInfo) listedProcess {
+	one := listedProcess{p.Name, p.Pid, p.Owner, p.CmdLine, p.StartTime, p.EndTime, nil}
+	if p.EndTime != nil {
+		one.ExitCode = &p.ExitCode
+	}
+	return one
 }
 
 func (g *guests) terminateProcess(ctx *simulator.Context, m *simulator.Method) soap.HasFault {

@@ -115,11 +115,11 @@ func newSite(c config) (*site, error) {
 	s.model.Service.RegisterEndpoints = true
 	s.front = newFront(s)
 	setTaskDelays(map[string]int{})
+	registerAll(s)
+	s.model.Map().Handler = s.hooks.handle
 	if err := s.addStandardPortgroups(); err != nil {
 		return nil, err
 	}
-	registerAll(s)
-	s.model.Map().Handler = s.hooks.handle
 	return s, nil
 }
 

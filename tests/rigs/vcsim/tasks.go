@@ -33,9 +33,7 @@ func registerTasks(s *site) {
 		busy.mode.Store(r.Mode)
 		return done()
 	})
-	for method := range exclusive {
-		s.hooks.add(method, busy.check)
-	}
+	s.hooks.add("*", busy.check)
 	s.model.Map().AddHandler(&taskWatch{s})
 	s.hooks.serve("CancelTask", cancelTask)
 	s.hooks.serve("LogUserEvent", logUserEvent)
@@ -82,8 +80,11 @@ var exclusive = map[string]func(types.ManagedObjectReference) soap.HasFault{
 // check refuses a call if another exclusive task of the machine is queued or running.
 func (b *busyMode) check(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	mode := b.mode.Load().(string)
+	if exclusive[m.Name] == nil || mode == "off" {
+		return nil, nil
+	}
 	vm := machineOf(ctx, m.This)
-	if vm == nil || mode == "off" {
+	if vm == nil {
 		return nil, nil
 	}
 	other := runningTask(ctx, vm)
@@ -253,12 +254,23 @@ func eventOf(ctx *simulator.Context, entity mo.Entity) (event types.Event) {
 // vmEvent is the part of an event that says which machine it is about, and where that is.
 func vmEvent(ctx *simulator.Context, vm *simulator.VirtualMachine) types.VmEvent {
 	var event types.Event
-	if host, ok := ctx.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem); ok {
-		event.Host = &types.HostEventArgument{
-			EntityEventArgument: types.EntityEventArgument{Name: host.Name}, Host: host.Self,
-		}
-	}
 	event.Vm = &types.VmEventArgument{EntityEventArgument: types.EntityEventArgument{Name: vm.Name}, Vm: vm.Self}
+	for ref := vm.Runtime.Host; ref != nil; {
+		entity, ok := ctx.Map.Get(*ref).(mo.Entity)
+		if !ok {
+			break
+		}
+		name := types.EntityEventArgument{Name: nameOf(entity)}
+		switch entity.(type) {
+		case *simulator.HostSystem:
+			event.Host = &types.HostEventArgument{EntityEventArgument: name, Host: *ref}
+		case *simulator.ClusterComputeResource, *mo.ComputeResource:
+			event.ComputeResource = &types.ComputeResourceEventArgument{EntityEventArgument: name, ComputeResource: *ref}
+		case *simulator.Datacenter:
+			event.Datacenter = &types.DatacenterEventArgument{EntityEventArgument: name, Datacenter: *ref}
+		}
+		ref = entity.Entity().Parent
+	}
 	return types.VmEvent{Event: event}
 }
 
