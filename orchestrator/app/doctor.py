@@ -105,15 +105,17 @@ def _endpoint(endpoint: EndpointSettings) -> list[Check]:
 
 
 def _rights(name: str, rights: tuple[Finding, ...]) -> list[Check]:
-    """List each right that the account lacks; of those that it has their number is enough."""
+    """List each right that the account lacks; of those that it has their number is enough.
+
+    Not as an answer of the endpoint: it does answer, and a plan may do without the right.
+    """
     lacking = [right for right in rights if not right.ok]
     checks = [
         Check(
             name=name,
             state=State.MISSING,
-            detail=f"the account lacks {right.check}: {right.detail}",
-            hint="have it granted, or leave out what needs it",
-            endpoint=True,
+            detail=f"{right.check}: {right.detail}",
+            hint="have it granted to this account, or leave out what needs it",
         )
         for right in lacking
     ]

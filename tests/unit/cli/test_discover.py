@@ -262,8 +262,8 @@ def test_doctor_names_each_right_that_is_missing_and_what_needs_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rights = (
-        Finding(check="VirtualMachine.State.CreateSnapshot", ok=True, detail="snapshots"),
-        Finding(check="Network.Assign", ok=False, detail="isolation moves network cards"),
+        Finding(check="privilege VirtualMachine.State.CreateSnapshot", ok=True, detail="for snapshots"),
+        Finding(check="privilege Network.Assign", ok=False, detail="missing; needed for isolation"),
     )
     monkeypatch.setattr(SimPreflight, "rights", lambda self: rights)
     site.add("app07")
@@ -274,9 +274,12 @@ def test_doctor_names_each_right_that_is_missing_and_what_needs_it(
         " contain: {mode: unplugged}}\n"
     )
     done = ferry("doctor", plan)
-    assert done.exit_code == 5
+    assert done.exit_code == 1
     assert (
-        "MISSING endpoint sim: the account lacks Network.Assign: isolation moves network cards" in done.stdout
+        "MISSING endpoint sim: privilege Network.Assign: missing; needed for isolation\n        -> have it"
+        in done.stdout
     )
     assert "the account has 1 of the 2 rights" in done.stdout
     assert "CreateSnapshot" not in done.stdout
+    plain = json.loads(ferry("doctor", plan, "--json").stdout)["checks"]
+    assert [c["state"] for c in plain if "Network.Assign" in c["detail"]] == ["missing"]
