@@ -14,11 +14,10 @@ from pyVmomi import vim
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import ResolveSecret
-from orchestrator.diagnostics import FerryError
-from orchestrator.model.secret import SecretRef
 from orchestrator.model.target import StaticAddress, TargetSpec
 from orchestrator.model.time_zones import DEFAULT, TIME_ZONES
 from providers.vsphere.faults import permanent
+from providers.vsphere.settings import opened
 
 _c = vim.vm.customization
 
@@ -48,20 +47,12 @@ class Opened:
     domain_password: str = field(default="", repr=False)
 
 
-def opened(spec: TargetSpec, secrets: ResolveSecret) -> Opened:
+def open_secrets(spec: TargetSpec, secrets: ResolveSecret) -> Opened:
     """Look the secrets up. Raises ProviderError that names the reference, never the value."""
-
-    def look(value: str | SecretRef) -> str:
-        try:
-            return secrets(value) if isinstance(value, SecretRef) else value
-        except ProviderError:
-            raise
-        except FerryError as error:
-            raise permanent(error.message, error.hint) from None
-
-    if spec.domain is None:
-        return Opened(look(spec.admin_password))
-    return Opened(look(spec.admin_password), look(spec.domain.username), look(spec.domain.password))
+    admin, domain = opened(spec.admin_password, secrets), spec.domain
+    if domain is None:
+        return Opened(admin)
+    return Opened(admin, opened(domain.username, secrets), opened(domain.password, secrets))
 
 
 def specification(spec: TargetSpec, secrets: Opened) -> Any:

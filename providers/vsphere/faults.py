@@ -12,7 +12,13 @@ from orchestrator.contract.errors import ErrorKind, ProviderError
 UNCERTAIN_HINT = "it may or may not have happened; resume the run: it looks first"
 GONE_HINT = "somebody removed it since it was observed; preview again"
 
-_DENIED = (vim.fault.NoPermission, vim.fault.InvalidLogin, vmodl.fault.SecurityError)
+_DENIED = (
+    vim.fault.NoPermission,
+    vim.fault.InvalidLogin,
+    vim.fault.InvalidGuestLogin,
+    vim.fault.GuestPermissionDenied,
+    vmodl.fault.SecurityError,
+)
 _NOT_FOUND = (vmodl.fault.ManagedObjectNotFound, vim.fault.NotFound, vim.fault.FileNotFound)
 _CONFLICT = (
     vim.fault.DuplicateName,
@@ -30,12 +36,17 @@ _UNSUPPORTED = (
     vmodl.fault.NotImplemented,
     vim.fault.ToolsUnavailable,
     vim.fault.GuestOperationsUnavailable,
+    vim.fault.GuestComponentsOutOfDate,
+    vim.fault.OperationNotSupportedByGuest,
+    vim.fault.OperationDisabledByGuest,
 )
 _LOST = (vmodl.fault.HostCommunication, vmodl.fault.RequestCanceled, vim.fault.Timedout)
 QUIESCE = (vim.fault.ApplicationQuiesceFault, vim.fault.FilesystemQuiesceFault)
 
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (vim.fault.InvalidLogin, "check `username` and `password` of the endpoint"),
+    (vim.fault.InvalidGuestLogin, "check `guest_username` and `guest_password` of the endpoint"),
+    (vim.fault.GuestComponentsOutOfDate, "its VMware Tools are too old for this: bring them up to date"),
     (vim.fault.NoPermission, "give the account that privilege: `ferry doctor PLAN` lists what is missing"),
     (vim.fault.ConcurrentAccess, "somebody changed it at the same moment; try again"),
     (vim.fault.TaskInProgress, "another task works on it; wait for its end and try again"),
@@ -69,7 +80,8 @@ def from_fault(error: Exception, what: str, *, mutation: bool) -> ProviderError:
         return ProviderError(kind, text, hint=_hint(error, kind), sdk_code=code)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "name the authority (`ca_file`) or pin the certificate (`fingerprint`)"
-        text = f"cannot {what}: the server's certificate is not trusted: {getattr(error, 'verify_message', error)}"
+        why = getattr(error, "verify_message", error)
+        text = f"cannot {what}: the server's certificate is not trusted: {why}"
         return ProviderError(ErrorKind.DENIED, text, hint=hint, sdk_code=code)
     return _lost(text, code, mutation=mutation)
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import ResolveSecret
-from orchestrator.diagnostics import Diagnostic
+from orchestrator.diagnostics import Diagnostic, FerryError
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.secret import SecretRef
 
@@ -117,8 +118,14 @@ def decode(endpoint: EndpointSettings) -> Settings:
 
 
 def opened(value: str | SecretRef, secrets: ResolveSecret) -> str:
-    """Return the value of a text or a reference."""
-    return secrets(value) if isinstance(value, SecretRef) else value
+    """Return the value of a text or a reference. Raises ProviderError that names the reference, never the
+    value."""
+    try:
+        return secrets(value) if isinstance(value, SecretRef) else value
+    except ProviderError:
+        raise
+    except FerryError as error:
+        raise ProviderError(ErrorKind.PERMANENT, error.message, hint=error.hint) from None
 
 
 def _account(value: object) -> str | SecretRef:

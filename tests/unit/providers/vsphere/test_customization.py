@@ -12,7 +12,14 @@ from orchestrator.diagnostics import FerryError
 from orchestrator.model.secret import SecretRef
 from orchestrator.model.target import DomainJoin, StaticAddress
 from orchestrator.model.time_zones import DEFAULT, TIME_ZONES
-from providers.vsphere.customization import EVENT_TYPES, Opened, opened, specification, succeeded, zone_index
+from providers.vsphere.customization import (
+    EVENT_TYPES,
+    Opened,
+    open_secrets,
+    specification,
+    succeeded,
+    zone_index,
+)
 from tests.unit.builders import a_target
 
 SECRETS = Opened("Adm1n-s3cret", "CORP\\joiner", "J0in-s3cret")
@@ -89,7 +96,7 @@ def test_secrets_are_looked_up_by_their_references() -> None:
         asked.append(str(ref))
         return "value"
 
-    found = opened(a_target(domain=DOMAIN), secrets)
+    found = open_secrets(a_target(domain=DOMAIN), secrets)
     assert (found.domain_username, found.domain_password) == ("CORP\\joiner", "value")
     assert len(asked) == 2
 
@@ -100,7 +107,7 @@ def test_a_missing_secret_is_an_error_of_the_provider_that_names_the_reference()
         raise FerryError(message)
 
     with pytest.raises(ProviderError, match="STAGING_ADMIN") as caught:
-        opened(a_target(), secrets)
+        open_secrets(a_target(), secrets)
     assert caught.value.kind is ErrorKind.PERMANENT
 
 
