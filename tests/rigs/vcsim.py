@@ -38,7 +38,8 @@ from pyVmomi import vim
 
 SOURCES = Path(__file__).parent / "vcsim"
 USER = "administrator@vsphere.local"
-START_SECONDS = 120
+START_SECONDS = 60
+"""And a twentieth of a second for every machine of the inventory."""
 GOVC = "github.com/vmware/govmomi/govc@v0.46.3"
 """The newest govc that one can install by itself: later ones are a module that replaces its own parts. It is
 independent of our Python and of the simulator's version."""
@@ -219,7 +220,8 @@ class Vcsim:
                 text=True,
             )
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
+        limit = START_SECONDS + self._inventory["machines"] * self._inventory["clusters"] / 20
+        ready, _, _ = select.select([self._process.stdout], [], [], limit)
         line = self._process.stdout.readline() if ready else ""
         if not line:
             self.stop()

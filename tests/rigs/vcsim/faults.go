@@ -103,10 +103,14 @@ func (f *faults) take(c soapCall) *rule {
 }
 
 func (f *faults) fits(r *rule, c soapCall) bool {
+	download := c.Type == ""
 	switch r.Method {
 	case "**":
+		if download {
+			return false
+		}
 	case "*":
-		if !mutating(c.Method) {
+		if download || !mutating(c.Method) {
 			return false
 		}
 	default:

@@ -214,7 +214,7 @@ var readers = []string{
 // writers look like readers by their first letters and are none.
 var writers = map[string]bool{
 	"Destroy_Task": true, "DestroyNetwork": true, "DestroyDatastore": true, "ResetVM_Task": true, "CancelTask": true,
-	"DestroyIpPool": true, "RetrieveUserGroups": false,
+	"DestroyIpPool": true,
 }
 
 // mutating tells whether a method changes the site.
