@@ -25,7 +25,7 @@ from providers.vsphere.convert import (
 )
 from providers.vsphere.faults import conflict, not_found
 from providers.vsphere.link import Link
-from providers.vsphere.networks import read_networks
+from providers.vsphere.networks import Networks
 from providers.vsphere.places import Places, spellings
 
 _CHUNK = 100
@@ -48,6 +48,7 @@ class VsphereInventory:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.places = Places(link)
+        self.known_networks = Networks(link, self.places)
         self._guard = threading.Lock()
         self._ids: dict[str, str] = {}
         """Managed object ids by instance UUID: they last as long as the machine stays registered."""
@@ -85,7 +86,7 @@ class VsphereInventory:
 
     def networks(self) -> tuple[Network, ...]:
         """See the contract."""
-        return read_networks(self._link, self.places)
+        return self.known_networks.all()
 
     def images(self, names: Sequence[str]) -> tuple[GoldenImage, ...]:
         """See the contract: templates, named as machines are."""

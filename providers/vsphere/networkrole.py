@@ -29,6 +29,7 @@ from providers.vsphere.standard import (
     TAKEN,
     make_standard,
     mark_standard,
+    refuse_unfit_switch,
     remove_standard,
     switch_name,
     tidy,
@@ -98,7 +99,7 @@ def ensure_network(link: Link, networks: Networks, spec: NetworkSpec, effect: Ef
     refuse_unfiltered(spec)
     found = find(networks, spec)
     if found is None or _by(found, effect.token):
-        _refuse_uncreatable(link, spec)
+        _refuse_unwanted(link, spec)
         _make(link, networks, spec, effect)
         found = find(networks, spec)
         if found is None:
@@ -157,7 +158,19 @@ def _unmarked(portgroup: Portgroup, token: str) -> bool:
     return portgroup.owner is None and switch_name(token) in portgroup.switches
 
 
-def _refuse_uncreatable(link: Link, spec: NetworkSpec) -> None:
+def refuse_uncreatable(link: Link, networks: Networks, spec: NetworkSpec) -> None:
+    """Refuse to make a network that is not there, as far as that can be told from what was read a moment ago.
+    Raises ProviderError: NOT_FOUND, CONFLICT."""
+    _refuse_unwanted(link, spec)
+    site = networks.last()
+    switch = _switch(site, spec)
+    if switch is not None:
+        _refuse_open_switch(switch, site, spec)
+    elif spec.switch is not None:
+        refuse_unfit_switch(site, spec.switch, spec)
+
+
+def _refuse_unwanted(link: Link, spec: NetworkSpec) -> None:
     if not spec.create:
         message = f"{link.endpoint} has no network {spec.name}, and the plan does not create it"
         raise ProviderError(ErrorKind.NOT_FOUND, message, hint="make it, or write create: true")
@@ -168,25 +181,30 @@ def _refuse_uncreatable(link: Link, spec: NetworkSpec) -> None:
 
 def _make(link: Link, networks: Networks, spec: NetworkSpec, effect: Effect) -> None:
     site = networks.site()
-    switches = [
+    switch = _switch(site, spec)
+    if switch is not None:
+        _make_distributed(link, switch, site, spec, effect)
+    else:
+        make_standard(link, networks, spec, effect)
+
+
+def _switch(site: Site, spec: NetworkSpec) -> Seen | None:
+    """Return the distributed switch of the spec's name. Raises ProviderError: CONFLICT."""
+    found = [
         one
         for one in site.of(vim.DistributedVirtualSwitch)
         if spec.switch is not None and plain(str(one.props.get("name", ""))) == spec.switch
     ]
-    if len(switches) > 1:
-        message = f"there are {len(switches)} distributed switches {spec.switch}"
+    if len(found) > 1:
+        message = f"there are {len(found)} distributed switches {spec.switch}"
         raise conflict(message, "name the endpoint's `datacenter`")
-    if switches:
-        _make_distributed(link, switches[0], site, spec, effect)
-    else:
-        make_standard(link, networks, spec, effect)
+    return found[0] if found else None
 
 
 def _make_distributed(link: Link, switch: Seen, site: Site, spec: NetworkSpec, effect: Effect) -> None:
     """Make it, unless another one was quicker: vCenter itself refuses a name that is taken."""
     vlan = spec.vlan or 0
-    if spec.mode is IsolationMode.SEALED:
-        _refuse_open_switch(switch, site, spec)
+    _refuse_open_switch(switch, site, spec)
     effect.intend(_KIND, entry(spec.name, effect.token))
     config = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
         name=spec.name,
@@ -206,6 +224,8 @@ def _make_distributed(link: Link, switch: Seen, site: Site, spec: NetworkSpec, e
 
 
 def _refuse_open_switch(switch: Seen, site: Site, spec: NetworkSpec) -> None:
+    if spec.mode is not IsolationMode.SEALED:
+        return
     uplinks, vlan = uplinks_of(switch, site), spec.vlan or 0
     if uplinks:
         message = f"switch {spec.switch} has uplinks ({', '.join(uplinks)}): nothing on it is sealed"

@@ -81,11 +81,14 @@ class Networks:
 
     def recent(self, name: str) -> list[Portgroup]:
         """Return the networks of this name as they were a moment ago: for a preview, never for a proof."""
+        return [one for one in self.last().portgroups() if one.name == name]
+
+    def last(self) -> Site:
+        """Return everything as it was a moment ago."""
         with self._guard:
             last = self._last
         fresh = last is not None and time.monotonic() - last.at < _RECENT
-        site = last.site if last is not None and fresh else self.site()
-        return [one for one in site.portgroups() if one.name == name]
+        return last.site if last is not None and fresh else self.site()
 
     def look(self, objects: Iterable[Any]) -> list[Portgroup]:
         """Return these networks as they are now, in one call; one that is gone is left out."""
@@ -103,11 +106,6 @@ class Networks:
         site = self._site(seen.values())
         found = (site.portgroup(seen[obj._moId]) for obj in objects if obj._moId in seen)
         return [one for one in found if one is not None]
-
-    def known(self, name: str) -> tuple[Any, ...]:
-        """Return what the name stood for when the networks were last listed; nothing if it was not seen."""
-        with self._guard:
-            return self._ids.get(name, ())
 
     def datacenter(self, portgroup: Portgroup) -> str | None:
         """Return the name of a network's datacenter."""
@@ -166,8 +164,3 @@ def network_spec(objects: Iterable[Any], content: Any) -> Any:
 def _spec(objects: list[Any]) -> Any:
     props = [_PC.PropertySpec(type=kind, pathSet=list(paths), all=False) for kind, paths in _PATHS]
     return _PC.FilterSpec(objectSet=objects, propSet=props, reportMissingObjectsInResults=False)
-
-
-def read_networks(link: Link, places: Places) -> tuple[Network, ...]:
-    """Return all networks that a machine can be attached to."""
-    return Networks(link, places).all()

@@ -26,6 +26,7 @@ from providers.vsphere.networks import Networks
 from providers.vsphere.portgroups import (
     FIELD_NAME,
     Portgroup,
+    Site,
     connected,
     host_portgroup,
     host_switch,
@@ -80,16 +81,10 @@ def _put(link: Link, host: Seen, spec: NetworkSpec, switch: str, effect: Effect)
     if there is not None:
         return bool(there.spec.vswitchName == switch)
     system, name = host.props["configManager.networkSystem"], host.props["name"]
-    behind = host_switch(host, switch)
-    if behind is None:
-        if spec.switch is not None:
-            message = f"host {name} has no switch {switch}"
-            raise conflict(message, "name another `switch`, or none")
+    _refuse_unfit(host, switch, spec)
+    if host_switch(host, switch) is None:
         made = vim.host.VirtualSwitch.Specification(numPorts=128)  # no bridge: no uplink
         link.act(effect, f"make switch {switch} on {name}", lambda: system.AddVirtualSwitch(switch, made))
-    elif spec.mode is IsolationMode.SEALED and behind.pnic:
-        message = f"switch {switch} of host {name} has an uplink: nothing on it is sealed"
-        raise conflict(message, "name a switch without any, or none: ferry makes its own")
     group = _group(spec, switch)
     try:
         link.act(effect, f"make network {spec.name} on {name}", lambda: system.AddPortGroup(group))
@@ -100,6 +95,24 @@ def _put(link: Link, host: Seen, spec: NetworkSpec, switch: str, effect: Effect)
             link.act(effect, f"remove switch {switch} on {name}", lambda: system.RemoveVirtualSwitch(switch))
         return False
     return True
+
+
+def refuse_unfit_switch(site: Site, switch: str, spec: NetworkSpec) -> None:
+    """Refuse a standard switch that the plan names where a host lacks it or it has an uplink. Raises
+    ProviderError: CONFLICT."""
+    for host in site.of(vim.HostSystem):
+        if connected(host):
+            _refuse_unfit(host, switch, spec)
+
+
+def _refuse_unfit(host: Seen, switch: str, spec: NetworkSpec) -> None:
+    behind, name = host_switch(host, switch), host.props["name"]
+    if behind is None and spec.switch is not None:
+        message = f"host {name} has no switch {switch}"
+        raise conflict(message, "name another `switch`, or none")
+    if behind is not None and behind.pnic and spec.mode is IsolationMode.SEALED:
+        message = f"switch {switch} of host {name} has an uplink: nothing on it is sealed"
+        raise conflict(message, "name a switch without any, or none: ferry makes its own")
 
 
 def _group(spec: NetworkSpec, switch: str) -> Any:

@@ -1,0 +1,223 @@
+"""Cut a machine off, prove it, give it back: the Isolation role on vSphere.
+
+All cards of a machine change in one reconfiguration, under the version of its configuration that was
+looked at: it happens to all of them or to none, and never over somebody else's change. The same task
+sets a mark that names the network. By it the proof tells other isolated servers on that network from
+strangers, because a portgroup, other than a libvirt network, cannot keep its machines apart by itself
+(private VLANs could, but a standard switch has none, and a portgroup for each machine would put hundreds
+of switches on every host). So sealed servers that share a portgroup can reach each other; the proof says
+so, and a plan that minds gives each its own network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pyVmomi import vim
+
+from orchestrator.contract.errors import ErrorKind, ProviderError
+from orchestrator.contract.provider import Effect
+from orchestrator.model.machine import Machine, MachineRef
+from orchestrator.model.network import (
+    IsolationEvidence,
+    IsolationMode,
+    IsolationSpec,
+    Network,
+    NetworkSpec,
+    NicCapture,
+)
+from providers.vsphere import cardstate, networkrole
+from providers.vsphere.batch import of
+from providers.vsphere.cards import (
+    MARK_PATH,
+    Former,
+    Wanted,
+    by_mac,
+    captured,
+    change,
+    former_link,
+    former_of,
+    isolated_link,
+    mark,
+    mark_of,
+    missed,
+    on_network,
+    uncuttable,
+)
+from providers.vsphere.convert import devices_of, power
+from providers.vsphere.faults import conflict, is_fault, not_found, permanent
+from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.link import Link
+from providers.vsphere.neighbours import Neighbours
+from providers.vsphere.portgroups import Portgroup
+from providers.vsphere.proof import Scene, findings
+from providers.vsphere.settle import settled
+
+_EXTRA = ("config.changeVersion", "runtime.host", MARK_PATH)
+_ATTEMPTS = 5
+"""How often a change is tried while others change the machine at the same moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a machine's cards shall be, by MAC address, and its mark."""
+
+    cards: Mapping[str, Wanted]
+    mark: str
+
+
+class VsphereIsolation:
+    """The Isolation role."""
+
+    def __init__(self, link: Link, inventory: VsphereInventory) -> None:
+        self._link = link
+        self._inventory = inventory
+        self._networks = inventory.known_networks
+        self._neighbours = Neighbours(link)
+
+    def ensure_network(self, spec: NetworkSpec, effect: Effect) -> Network:
+        """See the contract."""
+        return networkrole.ensure_network(self._link, self._networks, spec, effect)
+
+    def ensure_network_removed(self, spec: NetworkSpec, effect: Effect) -> bool:
+        """See the contract."""
+        return networkrole.ensure_network_removed(self._link, self._networks, spec, effect)
+
+    def capture(self, ref: MachineRef) -> tuple[NicCapture, ...]:
+        """See the contract. `restore` is JSON: see `cards.Former`."""
+        view = self._inventory.view(ref, *_EXTRA)
+        found = by_mac(view.props, ref.name).values()
+        return tuple(captured(card, view.props, view.networks) for card in found)
+
+    def ensure_isolated(
+        self,
+        ref: MachineRef,
+        spec: IsolationSpec,
+        addresses: Sequence[str],  # noqa: ARG002  # for filters, and none is made here
+        effect: Effect,
+    ) -> Machine:
+        """See the contract."""
+        if spec.network is not None:
+            networkrole.refuse_unfiltered(spec.network)
+
+        def plan(view: View) -> Plan:
+            network = self._usable(spec, view)
+            found, passed = by_mac(view.props, ref.name), uncuttable(devices_of(view.props))
+            if passed is not None:
+                message = f"machine {ref.name} cannot be cut off: {passed}"
+                raise ProviderError(ErrorKind.UNSUPPORTED, message, hint="take that device off it first")
+            backing = None if network is None else on_network(network)
+            cards = {key: Wanted(backing, isolated_link(card, spec.mode)) for key, card in found.items()}
+            return Plan(cards, mark_of(view.props) if network is None else network.id)
+
+        where = f"move it to network {spec.network.name}" if spec.network is not None else "unplug it"
+        view = self._reconfigure(ref, plan, f"isolate machine {ref.name}: {where}", effect)
+        self._neighbours.remember(view)
+        return self._inventory.to_machine(view)
+
+    def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
+        """See the contract."""
+        view = self._inventory.view(ref, *_EXTRA)
+        host, network = _host(view), None
+        if spec.mode is not IsolationMode.UNPLUGGED and spec.network is not None:
+            network = networkrole.find(self._networks, spec.network, host)
+        sealed = spec.mode is IsolationMode.SEALED and network is not None
+        neighbours = self._neighbours.on(network, view) if sealed and network is not None else ()
+        scene = Scene(view.props, host, network, neighbours)
+        return IsolationEvidence(mode=spec.mode, findings=findings(spec, scene))
+
+    def ensure_released(self, ref: MachineRef, captures: Sequence[NicCapture], effect: Effect) -> Machine:
+        """See the contract. A port's number is not restored: which port of a portgroup a card gets, vCenter
+        says."""
+        former = {capture.key: former_of(capture) for capture in captures}
+
+        def plan(view: View) -> Plan:
+            found = by_mac(view.props, ref.name)
+            if set(found) != set(former):
+                message = f"the network cards of {ref.name} are not those that were there before isolation"
+                raise conflict(message, "give them back by hand, from the captures in the run's evidence")
+            backings, state = self._former_backings(former), power(view.props)
+            cards = {key: Wanted(backings[key], former_link(was, state)) for key, was in former.items()}
+            return Plan(cards, next((was.mark for was in former.values()), ""))
+
+        view = self._reconfigure(ref, plan, f"give machine {ref.name} its networks back", effect)
+        self._neighbours.remember(view)
+        return self._inventory.to_machine(view)
+
+    def _reconfigure(self, ref: MachineRef, plan: Callable[[View], Plan], what: str, effect: Effect) -> View:
+        """Change cards and mark as planned, in one task; return the machine after it."""
+        for _ in range(_ATTEMPTS):
+            view = settled(self._link, self._inventory, ref, what, *_EXTRA)
+            wanted = plan(view)
+            found = by_mac(view.props, ref.name)
+            edits = [e for key, one in wanted.cards.items() if (e := change(found[key], one)) is not None]
+            options = [] if wanted.mark == mark_of(view.props) else [mark(wanted.mark)]
+            if not edits and not options:
+                return view
+            config = vim.vm.ConfigSpec(
+                changeVersion=view.props["config.changeVersion"], deviceChange=edits, extraConfig=options
+            )
+            try:
+                self._link.run(effect, what, partial(view.vm.ReconfigVM_Task, config))
+            except ProviderError as error:
+                if not is_fault(error, vim.fault.ConcurrentAccess):
+                    raise
+                continue
+            return self._after(ref, wanted, what)
+        message = f"cannot {what}: others change it all the time"
+        raise conflict(message, "wait until they are done, then try again")
+
+    def _after(self, ref: MachineRef, wanted: Plan, what: str) -> View:
+        """Look whether it came about: vCenter has reported success and left a card where it was."""
+        view = self._inventory.view(ref, *_EXTRA)
+        found = by_mac(view.props, ref.name)
+        if set(found) != set(wanted.cards):
+            message = f"the cards of {ref.name} are not those that were changed: {', '.join(sorted(found))}"
+            raise permanent(message, "look at the machine's cards, then preview again")
+        left = [key for key, card in found.items() if missed(card, wanted.cards[key])]
+        if left:
+            message = f"cannot {what}: vCenter says that it is done, but it is not, for {', '.join(left)}"
+            raise permanent(message, "look at the machine's cards in vCenter, then resume the run")
+        return view
+
+    def _usable(self, spec: IsolationSpec, view: View) -> Portgroup | None:
+        """Return the network to move to, None for unplugged. Raises ProviderError: NOT_FOUND, CONFLICT."""
+        if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
+            return None
+        host = _host(view)
+        network = networkrole.find(self._networks, spec.network, host)
+        if network is None:
+            what = f"network {spec.network.name} on {self._link.endpoint}"
+            raise not_found(what)
+        networkrole.refuse_misfit(network, spec.network)
+        if host not in network.hosts:
+            message = f"the host of machine {view.props['name']} does not have network {spec.network.name}"
+            raise conflict(message, "make it there, too, or move the machine to a host that has it")
+        return network
+
+    def _former_backings(self, former: Mapping[str, Former]) -> dict[str, Any]:
+        """Return what the cards were attached to, if it is still there. Raises ProviderError: CONFLICT."""
+        wanted: dict[str, Any] = {}
+        for was in former.values():
+            if was.card.kind == "dvportgroup":
+                kind = vim.dvs.DistributedVirtualPortgroup
+                wanted[was.card.network] = self._link.obj(kind, was.card.network)
+            elif was.card.kind == "portgroup" and was.card.beside:
+                wanted[was.card.beside] = self._link.obj(vim.Network, was.card.beside)
+        what = "read the former networks"
+        spec = of(vim.Network, wanted.values(), ("name",))
+        seen = self._link.find(what, lambda: self._link.fetch(what, spec)) if wanted else {}
+        gone = sorted(set(wanted) - {i for i, one in (seen or {}).items() if "name" in one.props})
+        if gone:
+            names = sorted(
+                {w.card.network for w in former.values() if {w.card.network, w.card.beside} & {*gone}}
+            )
+            message = f"a network that the cards were on is gone: {', '.join(names)}"
+            raise conflict(message, "make it again, or give the cards back by hand")
+        return {key: cardstate.backing(was.card, self._link.session.stub) for key, was in former.items()}
+
+
+def _host(view: View) -> str:
+    host = view.props.get("runtime.host")
+    return "" if host is None else str(host._moId)
