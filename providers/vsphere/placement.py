@@ -22,7 +22,7 @@ _PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (vim.Datacenter, ("vmFolder",)),
     (vim.ComputeResource, ("resourcePool", "datastore", "host")),
     (vim.ResourcePool, ("owner",)),
-    (vim.HostSystem, ("runtime.connectionState", "runtime.inMaintenanceMode", "datastore")),
+    (vim.HostSystem, ("runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "network")),
     (vim.Datastore, ("summary.accessible", "summary.freeSpace", "summary.maintenanceMode")),
 )
 _KINDS = (
@@ -44,11 +44,10 @@ class Place:
     datastore: Seen
     hosts: tuple[Seen, ...]
 
-    def host(self, key: str, among: Iterable[str]) -> Any:
-        """Return one of the hosts that are also in `among` (managed object ids), the same for the same key.
+    def host(self, key: str, network: str) -> Any:
+        """Return one of the hosts that have a network (by its managed object id), the same for the same key.
         Raises ProviderError: CONFLICT."""
-        able = set(among)
-        fit = [host for host in self.hosts if host.id in able]
+        fit = [host for host in self.hosts if network in _ids(host.props.get("network"))]
         if not fit:
             names = ", ".join(str(host.props["name"]) for host in self.hosts)
             message = f"none of the hosts that could run {key} has its network: {names}"

@@ -137,7 +137,7 @@ class VsphereStaging:
         place = ground.place(spec.placement, self._link.settings.datacenter)
         self._refuse_taken(spec, place)
         network = self._network(spec, ground, place)
-        host = place.host(spec.vm, network.hosts)
+        host = place.host(spec.vm, network.id)
         card = attached(the_card(template.props, spec.image), network, self._link.session.stub)
         where = Where(place.pool, host, place.datastore.obj)
         effect.intend(ObjectKind.VM, ref.id, spec.vm)
@@ -187,7 +187,9 @@ class VsphereStaging:
             raise conflict(message, "somebody changed it; it is left alone")
         disks = _disks(view)
         effect.made(ObjectKind.VM, props["config.instanceUuid"])
-        for path in disks:
+        for path in disks:  # vCenter chose their names; until here the machine's entry stood for them
+            if not effect.owns(ObjectKind.DISK, path):
+                effect.intend(ObjectKind.DISK, path, spec.vm)
             effect.made(ObjectKind.DISK, path)
         wrong = list(misfits(spec, props, view.networks))
         if wrong:
