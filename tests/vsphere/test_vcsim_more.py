@@ -2,12 +2,12 @@
 
 import base64
 import contextlib
+import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pyVmomi import vim, vmodl
@@ -16,6 +16,7 @@ from tests.rigs.vcsim import Vcsim, vcsim
 
 ADMIN = "geheim-Admin-1"
 JOIN = "geheim-Domain-2"
+SERVICE = "geheim-Service-3"
 CMD = r"C:\Windows\System32\cmd.exe"
 
 
@@ -199,6 +200,20 @@ def test_clone_is_what_the_specification_says_with_the_sources_bytes(
         ended(clone(si, source, "other", pool=False))
 
 
+def test_clone_is_there_only_when_its_task_ends(site: Vcsim, si: vim.ServiceInstance) -> None:
+    source = machine(site, si, "gold-slow", template=True)
+    site.control("task_delay", method="CloneVm", ms=300)
+    try:
+        task = clone(si, source, "slow")
+        assert until(lambda: task.info.state) == "running"
+        assert task in source.recentTask
+        assert task.info.descriptionId == "VirtualMachine.clone"
+        assert "slow" not in [one.name for one in source.parent.childEntity]
+        assert ended(task).name == "slow"
+    finally:
+        site.control("task_delay", method="CloneVm", ms=0)
+
+
 def events(si: vim.ServiceInstance, vm: vim.ManagedEntity) -> list[str]:
     """Return the kinds of a machine's events, oldest first."""
     by = vim.event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
@@ -248,7 +263,7 @@ def inside(si: vim.ServiceInstance) -> Any:
     return si.content.guestOperationsManager
 
 
-def login(user: str = "svc", password: str = "pw") -> Any:
+def login(user: str = "svc", password: str = SERVICE) -> Any:
     """Return an account in a guest."""
     return vim.vm.guest.NamePasswordAuthentication(username=user, password=password, interactiveSession=False)
 
@@ -256,7 +271,7 @@ def login(user: str = "svc", password: str = "pw") -> Any:
 def guest(site: Vcsim, si: vim.ServiceInstance, name: str) -> vim.VirtualMachine:
     """Make a running machine with a guest that knows the account of `login`."""
     vm = machine(site, si, name, running=True, tools=True)
-    site.control("guest", moref=vm._moId, username="svc", password="pw", ready=True)
+    site.control("guest", moref=vm._moId, username="svc", password=SERVICE, ready=True)
     return vm
 
 
@@ -273,12 +288,16 @@ def ran(si: vim.ServiceInstance, vm: vim.VirtualMachine, program: str, arguments
     return int(until(done).exitCode)
 
 
-def http(site: Vcsim, url: str, content: bytes | None = None) -> bytes:
-    """Upload to an address of the guest file manager, or download."""
-    url = url.replace("//*", f"//{site.server}:{site.port}")
-    request = urllib.request.Request(url, data=content, method="GET" if content is None else "PUT")
-    with urllib.request.urlopen(request, context=site.context()) as reply:
-        return bytes(reply.read())
+def transfer(site: Vcsim, url: str, content: bytes | None = None) -> tuple[int, bytes]:
+    """Upload to an address of the guest file manager, or download: the status and what came."""
+    parts = urlsplit(url)
+    assert (parts.scheme, parts.netloc) == ("https", "*")
+    connection = http.client.HTTPSConnection(site.server, site.port, context=site.context(), timeout=30)
+    with contextlib.closing(connection):
+        method = "GET" if content is None else "PUT"
+        connection.request(method, f"{parts.path}?{parts.query}", content)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
 
 
 def test_guest_files_are_put_listed_fetched_and_deleted(site: Vcsim, si: vim.ServiceInstance) -> None:
@@ -293,16 +312,14 @@ def test_guest_files_are_put_listed_fetched_and_deleted(site: Vcsim, si: vim.Ser
         upload()
     files.MakeDirectoryInGuest(vm, login(), r"C:\Work", False)
     url = upload()
-    http(site, url, content)
-    with pytest.raises(urllib.error.HTTPError):
-        http(site, url, content)
+    assert transfer(site, url, content)[0] == 200
+    assert transfer(site, url, content)[0] == 404
     with pytest.raises(vim.fault.FileAlreadyExists):
         upload()
-    with pytest.raises(urllib.error.HTTPError):
-        http(site, upload(5, over=True), b"1234")
+    assert transfer(site, upload(5, over=True), b"1234")[0] == 500
     listed = files.ListFilesInGuest(vm, login(), r"c:/work", 0, 0, r"\.bin$").files
     assert [(one.path, one.size, one.type) for one in listed] == [("a.bin", len(content), "file")]
-    assert http(site, files.InitiateFileTransferFromGuest(vm, login(), path).url) == content
+    assert transfer(site, files.InitiateFileTransferFromGuest(vm, login(), path).url) == (200, content)
     told = site.control("guest_file", moref=vm._moId, path=path)["content"]
     assert base64.b64decode(told) == content
     files.DeleteFileInGuest(vm, login(), path)
@@ -383,9 +400,14 @@ def test_lacking_privilege_is_told_and_enforced(site: Vcsim, si: vim.ServiceInst
         with pytest.raises(vim.fault.NoPermission):
             vm.ReconfigVM_Task(edit(card(vm)))
         ended(vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="x")))
-    with lacking(site, "Network.Assign"), pytest.raises(vim.fault.NoPermission):
-        vm.ReconfigVM_Task(edit(card(vm)))
-    ended(vm.ReconfigVM_Task(edit(card(vm))))
+    moved = card(vm)
+    moved.backing = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network")
+    with lacking(site, "Network.Assign"):
+        ended(vm.ReconfigVM_Task(edit(card(vm))))
+        with pytest.raises(vim.fault.NoPermission) as refused:
+            vm.ReconfigVM_Task(edit(moved))
+    assert refused.value.privilegeId == "Network.Assign"
+    ended(vm.ReconfigVM_Task(edit(moved)))
 
 
 def test_running_task_is_seen_refuses_another_and_can_be_cancelled(

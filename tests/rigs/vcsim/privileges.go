@@ -1,8 +1,10 @@
 package main
 
 import (
+	"reflect"
 	"sync"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -207,11 +209,36 @@ func reconfigNeeds(
 		one := change.GetVirtualDeviceConfigSpec()
 		_, disk := one.Device.(*types.VirtualDisk)
 		add(true, devicePrivilege(one, disk))
-		if network := networkOf(ctx, one.Device.GetVirtualDevice().Backing); network != nil {
-			all = append(all, need{"Network.Assign", *network})
+		old := deviceNow(ctx, vm, one)
+		fresh := one.Device.GetVirtualDevice()
+		if old != nil && !reflect.DeepEqual(old.Connectable, fresh.Connectable) {
+			all = append(all, need{"VirtualMachine.Interact.DeviceConnection", vm})
 		}
+		network := networkOf(ctx, fresh.Backing)
+		if network == nil || old != nil && reflect.DeepEqual(network, networkOf(ctx, old.Backing)) {
+			continue
+		}
+		all = append(all, need{"Network.Assign", *network})
 	}
 	return all
+}
+
+// deviceNow is the device that a change edits, as it is now; nil if there is none.
+func deviceNow(
+	ctx *simulator.Context, ref types.ManagedObjectReference, change *types.VirtualDeviceConfigSpec,
+) (found *types.VirtualDevice) {
+	vm, ok := ctx.Map.Get(ref).(*simulator.VirtualMachine)
+	if !ok || change.Operation != types.VirtualDeviceConfigSpecOperationEdit {
+		return nil
+	}
+	ctx.WithLock(vm, func() {
+		devices := object.VirtualDeviceList(vm.Config.Hardware.Device)
+		if device := devices.FindByKey(change.Device.GetVirtualDevice().Key); device != nil {
+			copied := *device.GetVirtualDevice()
+			found = &copied
+		}
+	})
+	return found
 }
 
 func devicePrivilege(change *types.VirtualDeviceConfigSpec, disk bool) string {
