@@ -13,7 +13,7 @@ from orchestrator.contract.provider import Effect
 from orchestrator.model.machine import PowerState
 from orchestrator.model.target import TargetSpec
 from providers.vsphere.batch import Props
-from providers.vsphere.cardstate import CardState, backing
+from providers.vsphere.cards import on_network
 from providers.vsphere.convert import (
     CLAIM_KEY,
     TOKEN_KEY,
@@ -33,7 +33,6 @@ LOOKED_AT = (TOKEN_PATH, CORES_PATH)
 _MIB = 1024**2
 _ID_SPACE = uuid.UUID("6e3f0a52-6003-4c0e-9c7e-2b1d7f7a4a10")
 _NEW_DISKS = "moveAllDiskBackingsAndDisallowSharing"
-_KINDS = {"standard": "portgroup", "distributed": "dvportgroup"}
 _Edit = vim.vm.device.VirtualDeviceSpec
 
 
@@ -67,24 +66,13 @@ def the_card(props: Props, image: str) -> Any:
     return found[0]
 
 
-def attached(card: Any, portgroup: Portgroup, stub: Any) -> Any:
+def attached(card: Any, portgroup: Portgroup) -> Any:
     """Return the edit that puts the template's card on a network, connected, with an address of its own. The
     card itself is edited: a new device object would be another card."""
-    kind = _KINDS.get(portgroup.kind)
-    if kind is None:
+    if portgroup.kind not in ("standard", "distributed"):
         message = f"network {portgroup.name} is no portgroup of vCenter's ({portgroup.kind})"
         raise permanent(message, "stage on a standard or distributed portgroup")
-    by_name = kind == "portgroup"
-    place = CardState(
-        key=card.key,
-        mac="",
-        kind=kind,
-        network=portgroup.name if by_name else portgroup.id,
-        beside=portgroup.id if by_name else portgroup.switch_uuid,
-        starts=True,
-        up=True,
-    )
-    card.backing = backing(place, stub)
+    card.backing = on_network(portgroup)
     card.addressType, card.macAddress = "generated", None
     card.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
         startConnected=True, connected=True, allowGuestControl=True

@@ -31,8 +31,8 @@ from providers.vsphere.faults import conflict, is_fault, not_found
 from providers.vsphere.inventory import View, VsphereInventory
 from providers.vsphere.keptdisks import ensure_disk_deleted
 from providers.vsphere.link import Link
-from providers.vsphere.networks import Networks
-from providers.vsphere.placement import Ground, Place, survey
+from providers.vsphere.networkrole import find
+from providers.vsphere.placement import Place, survey
 from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.power import VspherePower
 
@@ -47,7 +47,6 @@ class VsphereStaging:
     def __init__(self, link: Link, inventory: VsphereInventory) -> None:
         self._link = link
         self._inventory = inventory
-        self._networks = Networks(link, inventory.places)
         self._power = VspherePower(link, inventory)
 
     def ensure_target(self, spec: TargetSpec, effect: Effect) -> StagedTarget:
@@ -133,12 +132,11 @@ class VsphereStaging:
         """Make the clone. The secrets are opened right before the one call that takes them, and live no
         longer."""
         template = self._template(spec)
-        ground = survey(self._link)
-        place = ground.place(spec.placement, self._link.settings.datacenter)
+        place = survey(self._link).place(spec.placement, self._link.settings.datacenter)
         self._refuse_taken(spec, place)
-        network = self._network(spec, ground, place)
+        network = self._network(spec)
         host = place.host(spec.vm, network.id)
-        card = attached(the_card(template.props, spec.image), network, self._link.session.stub)
+        card = attached(the_card(template.props, spec.image), network)
         where = Where(place.pool, host, place.datastore.obj)
         effect.intend(ObjectKind.VM, ref.id, spec.vm)
         answers = specification(spec, open_secrets(spec, self._link.secrets))
@@ -167,17 +165,12 @@ class VsphereStaging:
             message = f"there is a machine {spec.vm} already"
             raise conflict(message, "nothing that exists is overwritten; give the target another name")
 
-    def _network(self, spec: TargetSpec, ground: Ground, place: Place) -> Portgroup:
-        center = str(place.datacenter.props["name"])
-        named = self._networks.named(spec.network.name)
-        here = [one for one in named if self._networks.datacenter(one) == center]
-        if len(here) == 1:
-            return here[0]
-        what = f"network {spec.network.name} in {ground.path(place.datacenter)}"
-        if not here:
+    def _network(self, spec: TargetSpec) -> Portgroup:
+        found = find(self._inventory.known_networks, spec.network)
+        if found is None:
+            what = f"network {spec.network.name}"
             raise not_found(what)
-        message = f"{what} may be any of {len(here)}"
-        raise conflict(message, "stage on a network whose name no other bears")
+        return found
 
     def _staged(self, spec: TargetSpec, view: View, effect: Effect) -> StagedTarget:
         """Read the clone back, and complete the ledger."""
