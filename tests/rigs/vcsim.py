@@ -179,8 +179,12 @@ class Vcsim:
         datastores: int = 1,
         pools: int = 0,
         dvs: bool = True,
+        api: str = "",
     ) -> None:
-        """Prepare a site in an existing folder. `machines` are per cluster, `hosts` are per cluster too."""
+        """Prepare a site in an existing folder. `machines` are per cluster, `hosts` are per cluster too.
+
+        `api` is the version of the API that the site tells, "7.0.3.0"; the simulator's own is "6.5".
+        """
         self.folder = folder
         self.user = USER
         self.password = secrets.token_urlsafe(12)
@@ -199,7 +203,7 @@ class Vcsim:
             "datastores": datastores,
             "pools": pools,
         }
-        self._dvs = dvs
+        self._dvs, self._api = dvs, api
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
         self._control = ""
@@ -240,6 +244,7 @@ class Vcsim:
             "work": str(self.folder / "work"),
             "inventory": self._inventory,
             "dvs": self._dvs,
+            "api": self._api,
         }
 
     @property

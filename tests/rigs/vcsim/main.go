@@ -26,6 +26,7 @@ type config struct {
 	Work      string    `json:"work"` // an existing folder, for the datastores
 	Inventory inventory `json:"inventory"`
 	DVS       bool      `json:"dvs"`
+	API       string    `json:"api"` // the version of the API that it tells, "6.5" without; "7.0.3.0"
 }
 
 type inventory struct {
@@ -125,6 +126,9 @@ func newSite(c config) (*site, error) {
 
 func newModel(c config) *simulator.Model {
 	m := simulator.VPX()
+	if c.API != "" {
+		m.ServiceContent.About.ApiVersion, m.ServiceContent.About.Version = c.API, c.API
+	}
 	m.Datacenter = c.Inventory.Datacenters
 	m.Cluster = c.Inventory.Clusters
 	m.ClusterHost = c.Inventory.Hosts
