@@ -340,6 +340,9 @@ def test_programs_run_redirect_and_end_with_their_code(site: Vcsim, si: vim.Serv
     assert output().decode() == 'a  b $HOME ; exit 7 grüße say "x"\r\n'
     assert ran(si, vm, "cmd.exe", r"/d /c echo %SystemRoot%> C:\Temp\o.txt") == 0
     assert output() == b"C:\\Windows\r\n"
+    nested = f'/d /s /c ""{CMD}" /d /c ^"echo ^%SystemRoot^%^" >"C:\\Temp\\o.txt" 2>&1"'
+    assert ran(si, vm, CMD, nested) == 0
+    assert output() == b"C:\\Windows\r\n"
     assert ran(si, vm, r"C:\Tools\fail.exe", "") == 3
     assert ran(si, vm, CMD, r"/c C:\Tools\fail.exe && echo never > C:\Temp\never.txt") == 3
     assert site.control("guest_file", moref=vm._moId, path=r"C:\Temp\never.txt")["content"] is None

@@ -14,7 +14,7 @@ func (r *guestRun) cmd(raw string) int32 {
 		rest = strings.TrimLeft(rest[2:], " ")
 		strip = strip || option == "s"
 		if option == "c" {
-			return r.shell(unquoted(rest, strip))
+			return r.shell(r.unquoted(rest, strip))
 		}
 	}
 	r.print([]byte("Only cmd.exe /c is simulated.\r\n"))
@@ -22,20 +22,21 @@ func (r *guestRun) cmd(raw string) int32 {
 }
 
 // unquoted takes the quotes around the command of /c off, as `cmd /?` says: always with /s; else unless there are
-// exactly two, with no special character and at least one space between them.
-func unquoted(line string, strip bool) string {
+// exactly two, with no special character and at least one space between them, and they name a program.
+func (r *guestRun) unquoted(line string, strip bool) string {
 	if !strings.HasPrefix(line, `"`) {
 		return line
 	}
 	end := strings.LastIndex(line, `"`)
-	simple := strings.Count(line, `"`) == 2 && !strings.ContainsAny(line, `&<>()@^|`) && strings.Contains(line[:end], " ")
-	if simple && !strip {
-		return line
-	}
 	if end == 0 {
 		return line[1:]
 	}
-	return line[1:end] + line[end+1:]
+	inner := line[1:end]
+	plain := strings.Count(line, `"`) == 2 && !strings.ContainsAny(line, `&<>()@^|`) && strings.Contains(inner, " ")
+	if !strip && plain && r.find(inner) != "" {
+		return line
+	}
+	return inner + line[end+1:]
 }
 
 // A shellCommand is one command of a line, with where its output goes and when it runs.
@@ -221,7 +222,9 @@ func (r *guestRun) onFiles(name string, args []string) int32 {
 	for _, arg := range args {
 		if !strings.HasPrefix(arg, "/") && !r.onFile(name, guestPath(arg, r.from)) {
 			r.print([]byte("The system cannot find the file specified.\r\n"))
-			code = 1
+			if name != "del" && name != "erase" { // which end with 0 all the same
+				code = 1
+			}
 		}
 	}
 	return code

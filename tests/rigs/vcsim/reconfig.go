@@ -104,6 +104,9 @@ func editCard(old, fresh *types.VirtualEthernetCard) {
 	}
 	if fresh.Connectable == nil {
 		fresh.Connectable = &types.VirtualDeviceConnectInfo{AllowGuestControl: true}
+	} else if fresh.Connectable.MigrateConnect == "" && old.Connectable != nil {
+		// A client that speaks 6.5, as the simulator's API does, cannot send it: what is unset stays.
+		fresh.Connectable.MigrateConnect = old.Connectable.MigrateConnect
 	}
 	if fresh.AddressType == "" && fresh.MacAddress != "" {
 		fresh.AddressType = string(types.VirtualEthernetCardMacTypeManual)
@@ -125,8 +128,10 @@ func backingFault(
 ) types.BaseMethodFault {
 	switch b := backing.(type) {
 	case *types.VirtualEthernetCardNetworkBackingInfo:
+		var networks []types.ManagedObjectReference
 		on := ctx.Map.Get(host).(*simulator.HostSystem)
-		for _, ref := range on.Network {
+		ctx.WithLock(on, func() { networks = references(on.Network) })
+		for _, ref := range networks {
 			if network, ok := ctx.Map.Get(ref).(*mo.Network); ok && network.Name == b.DeviceName {
 				return nil
 			}
