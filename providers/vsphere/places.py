@@ -31,7 +31,7 @@ class Places:
             if parent is None:
                 break
             seen = self._seen(parent)
-            if seen is None or seen.props.get("parent") is None:
+            if seen is None:
                 break  # the root folder is in no path
             parts.append(unquote(str(seen.props["name"])))
             parent = seen.props["parent"]
@@ -63,6 +63,8 @@ class Places:
         return self._link.content.rootFolder if name is None else self.datacenter(name)
 
     def _seen(self, folder: Any) -> Seen | None:
+        if folder._moId == self._link.content.rootFolder._moId:
+            return None  # in no listing: asking again would not find it
         known = self._known.get(folder._moId)
         if known is None:
             known = next((s for s in self._all(refresh=True) if s.id == folder._moId), None)

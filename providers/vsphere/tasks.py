@@ -21,7 +21,7 @@ _WAIT_SECONDS = 30
 OVER = ("success", "error")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waited:
     task: Any
     ended: threading.Event = field(default_factory=threading.Event)
@@ -37,7 +37,8 @@ class Tasks:
         self._batch = batch
         self._root = root
         self._guard = threading.Lock()
-        self._waited: dict[str, _Waited] = {}
+        self._waited: list[_Waited] = []
+        """Several threads may wait for the same task."""
         self._collector: Any = None
 
     def wait(self, task: Any, seconds: float) -> dict[str, Any]:
@@ -54,14 +55,14 @@ class Tasks:
                 raise TimeoutError(message)
         finally:
             with self._guard:
-                self._waited.pop(task._moId, None)
+                self._waited.remove(one)
         if one.broken is not None:
             raise one.broken
         return one.props
 
     def _watch(self, one: _Waited) -> None:
         with self._guard:
-            self._waited[one.task._moId] = one
+            self._waited.append(one)
             first = self._collector is None
             if first:
                 self._collector = self._root.CreatePropertyCollector()
@@ -99,16 +100,15 @@ class Tasks:
     def _take(self, update: Any) -> None:
         for change in (c for part in update.filterSet for c in part.objectSet):
             with self._guard:
-                one = self._waited.get(change.obj._moId)
-            if one is None:
-                continue
-            one.props.update({p.name: p.val for p in change.changeSet if p.op != "remove"})
-            if one.props.get("info.state") in OVER:
-                one.ended.set()
+                waiting = [one for one in self._waited if one.task._moId == change.obj._moId]
+            for one in waiting:
+                one.props.update({p.name: p.val for p in change.changeSet if p.op != "remove"})
+                if one.props.get("info.state") in OVER:
+                    one.ended.set()
 
     def _idle(self, collector: Any) -> bool:
         with self._guard:
-            if any(not one.ended.is_set() for one in self._waited.values()):
+            if any(not one.ended.is_set() for one in self._waited):
                 return False
             if self._collector is collector:
                 self._collector = None
@@ -119,6 +119,6 @@ class Tasks:
         with self._guard:
             if self._collector is collector:
                 self._collector = None
-            for one in self._waited.values():
+            for one in self._waited:
                 one.broken = error
                 one.ended.set()
