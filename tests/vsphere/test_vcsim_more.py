@@ -23,7 +23,7 @@ CMD = r"C:\Windows\System32\cmd.exe"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vcsim]:
     """One simulated vCenter for this module."""
-    with vcsim(tmp_path_factory.mktemp("vc"), hosts=1, datastores=2) as running:
+    with vcsim(tmp_path_factory.mktemp("vc"), hosts=1, datastores=2, api="8.0.3.0") as running:
         yield running
 
 
@@ -242,6 +242,8 @@ def test_customization_ends_as_ordered_and_tells_no_password(
     until(lambda: any(kind.endswith(last) for kind in events(si, vm)))
     kinds = [kind for kind in events(si, vm) if "Customization" in kind]
     assert [kind.rpartition(".")[2] for kind in kinds] == ["CustomizationStartedEvent", last]
+    state = "SUCCEEDED" if outcome == "success" else "FAILED"
+    until(lambda: vm.guest.customizationInfo.customizationStatus == f"TOOLSDEPLOYPKG_{state}")
     texts = str(site.control("texts")) + str(vm.config) + str(vm.guest)
     assert ADMIN not in texts
     assert JOIN not in texts
