@@ -30,7 +30,7 @@ import pytest
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim
 
-from tests.rigs.certificates import Certificates
+from tests.rigs.certificates import Authority
 
 SOURCES = Path(__file__).parent / "vcsim"
 USER = "administrator@vsphere.local"
@@ -106,6 +106,13 @@ def govc() -> Path:
     return program
 
 
+def _fingerprint(chain: Path) -> str:
+    """Return the SHA-256 of a chain's first certificate."""
+    end = "-----END CERTIFICATE-----"
+    leaf = chain.read_text().partition(end)[0] + end
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).hexdigest()
+
+
 class Vcsim:
     """One running simulated vCenter; see the README beside its sources for the controls."""
 
@@ -130,9 +137,10 @@ class Vcsim:
         self.folder = folder
         self.user = USER
         self.password = secrets.token_urlsafe(12)
-        self._certificates = Certificates(folder)
-        self.ca_file = self._certificates.ca_file
-        self.fingerprint = self._certificates.fingerprint
+        authority = Authority(folder)
+        self.ca_file = authority.file
+        self._chain, self._key = authority.server("127.0.0.1")
+        self.fingerprint = _fingerprint(self._chain)
         """SHA-256 of the server's certificate, 64 hexadecimal digits."""
         self.log = folder / "vcsim.log"
         (folder / "work").mkdir()
@@ -179,8 +187,8 @@ class Vcsim:
 
     def _config(self) -> dict[str, object]:
         return {
-            "chain": str(self._certificates.chain_file),
-            "key": str(self._certificates.key_file),
+            "chain": str(self._chain),
+            "key": str(self._key),
             "user": self.user,
             "password": self.password,
             "work": str(self.folder / "work"),
