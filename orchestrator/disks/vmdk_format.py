@@ -29,8 +29,9 @@ _GRAINS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # sectors: 4 KiB .. 1 MiB
 _ENTRIES = 512
 _UNUSED = blake2b(bytes(4 * _ENTRIES), digest_size=8).digest()
 _SETTING = re.compile(r'(\w+)\s*=\s*"?([^"\s]*)"?\s*')
-_EXTENT = re.compile(r"(?:RW|RDONLY)\s+(\d{1,19})\s+(\w+)(?:\s.*)?")
+_EXTENT = re.compile(r'(?:RW|RDONLY)\s+(\d{1,19})\s+(\w+)(?:\s+"([^"]*)"(?:\s+(\d{1,19}))?)?')
 _ANY_EXTENT = re.compile(r"(?:RW|RDONLY|NOACCESS)\b")
+_NO_PARENT = "ffffffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +81,50 @@ def read_header(data: bytes | memoryview, at: int) -> Header:
     return Header(capacity, grain, descriptor_at, descriptor_length, place, overhead)
 
 
-def check_descriptor(data: bytes | memoryview, capacity: int, at: int) -> None:
-    """Check the embedded descriptor: a whole disk of one extent that is this stream. Raises DamagedError."""
-    text = bytes(data).partition(b"\0")[0].decode("latin-1")
+@dataclass(frozen=True, slots=True)
+class FileExtent:
+    """One extent line of a descriptor: `sectors` long, of a `kind` ("SPARSE", "VMFS", ...), in the file
+    `name` from sector `start` on."""
+
+    sectors: int
+    kind: str
+    name: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A disk's descriptor. `delta`: it holds the difference to another disk. `extent` None: not exactly one
+    that can be read."""
+
+    kind: str
+    delta: bool
+    extent: FileExtent | None
+
+
+def read_descriptor(data: bytes | memoryview) -> Descriptor:
+    """Read a descriptor, embedded or a file of its own; the caller has limited its length."""
+    text = bytes(data).partition(b"\0")[0].decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines()]
     settings = {found[1]: found[2] for line in lines if (found := _SETTING.fullmatch(line))}
     extents = [line for line in lines if _ANY_EXTENT.match(line)]
     only = _EXTENT.fullmatch(extents[0]) if len(extents) == 1 else None
+    return Descriptor(
+        kind=settings.get("createType", ""),
+        delta=settings.get("parentCID", "").lower() != _NO_PARENT,
+        extent=None if only is None else FileExtent(int(only[1]), only[2], only[3] or "", int(only[4] or 0)),
+    )
+
+
+def check_descriptor(data: bytes | memoryview, capacity: int, at: int) -> None:
+    """Check the embedded descriptor: a whole disk of one extent that is this stream. Raises DamagedError."""
+    found = read_descriptor(data)
+    extent = found.extent
     checks = (
-        (settings.get("createType") == "streamOptimized", "it does not say createType streamOptimized"),
-        (settings.get("parentCID", "").lower() == "ffffffff", "it is the difference to another disk"),
-        (only is not None and only[2] == "SPARSE", "it does not name exactly one sparse extent"),
-        (
-            only is not None and int(only[1]) == capacity,
-            f"its extent has not the header's {capacity} sectors",
-        ),
+        (found.kind == "streamOptimized", "it does not say createType streamOptimized"),
+        (not found.delta, "it is the difference to another disk"),
+        (extent is not None and extent.kind == "SPARSE", "it does not name exactly one sparse extent"),
+        (extent and extent.sectors == capacity, f"its extent has not the header's {capacity} sectors"),
     )
     for fine, why in checks:
         if not fine:

@@ -46,6 +46,24 @@ def pinned(leaf: bytes, fingerprint: str, where: str) -> ssl.SSLContext:
     return made
 
 
+def vouched(host: str, port: int, thumbprint: str) -> ssl.SSLContext:
+    """Return a context that trusts a host's certificate alone, if it is the one that vCenter vouches for.
+
+    `thumbprint` is its SHA-1 (or SHA-256) as vSphere writes it. Raises ProviderError: DENIED; OSError.
+    """
+    leaf = _leaf(host, port)
+    wanted = thumbprint.replace(":", "").lower()
+    # SHA-1 is vSphere's choice. To find another certificate for a given one is not possible with it, either.
+    seen = hashlib.sha1(leaf, usedforsecurity=False).hexdigest()
+    sha256 = hashlib.sha256(leaf).hexdigest()
+    if wanted not in (seen, sha256):
+        message = f"{host}:{port} shows another certificate than vCenter says it has: its SHA-1 is {seen}"
+        raise ProviderError(
+            ErrorKind.DENIED, message, hint="somebody may be between; ask the network's admin"
+        )
+    return pinned(leaf, sha256, f"{host}:{port}")
+
+
 def _leaf(host: str, port: int) -> bytes:
     """Fetch the server's certificate; nothing is sent over this connection."""
     with (
