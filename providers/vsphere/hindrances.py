@@ -39,7 +39,7 @@ def _findings(link: Link, networks: Networks, machine: Machine, spec: IsolationS
         return
     yield _network(link, networks, spec.network)
     if spec.network.site_filter is not None:
-        detail = f"the site's own, which ferry neither makes nor checks: {spec.network.site_filter}"
+        detail = f"the site's own, not made and not checked by ferry: {spec.network.site_filter}"
         yield Finding(check="packet filter", ok=True, detail=detail)
 
 

@@ -92,7 +92,7 @@ def _network(spec: NetworkSpec, network: Portgroup, scene: Scene) -> Iterator[Fi
     )
     yield Finding(check=f"{check}, security policy", ok=True, detail=detail)
     if spec.site_filter is not None:
-        detail = f"the site's own, which ferry has neither made nor checked: {spec.site_filter}"
+        detail = f"the site's own, not made and not checked by ferry: {spec.site_filter}"
         yield Finding(check=f"{check}, filter", ok=True, detail=detail)
     if spec.mode is IsolationMode.SEALED:
         yield _neighbours(check, scene.neighbours)
