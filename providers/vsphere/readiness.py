@@ -29,7 +29,7 @@ GUEST_IDS = {"windows2019srvNext_64Guest": 2022, "windows2022srvNext_64Guest": 2
 _OLDER_IDS = ("windows9Server64Guest", "windows2019srv_64Guest", "windows2019srvNext_64Guest")
 """What a template of a later release is called by a vCenter that does not know it yet."""
 _MEMORY_STEP = 4 * 1024**2
-_TOOLS = "config.tools.toolsVersion"
+_TOOLS = "guest.toolsVersionStatus2"
 _RECENT = 30.0
 
 
@@ -173,12 +173,12 @@ def _system(spec: TargetSpec, guest: str) -> Finding:
 
 def _tools(props: Props) -> Finding:
     """Without Tools vCenter cannot customize."""
-    version = props.get(_TOOLS)
-    if version is None:
+    state = props.get(_TOOLS)
+    if state is None:
         detail = "not told: without them in the template the target is never customized"
         return Finding(check="VMware Tools", ok=True, detail=detail)
-    there = int(version) > 0
-    detail = f"version {version}" if there else "are not in the template: the target cannot be customized"
+    there = state != "guestToolsNotInstalled"
+    detail = str(state) if there else "are not in the template: the target cannot be customized"
     return Finding(check="VMware Tools", ok=there, detail=detail)
 
 
