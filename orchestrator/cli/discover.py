@@ -20,9 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def discover(
-    urls: Annotated[
-        list[str] | None, typer.Argument(help=_URLS, metavar="URL", show_default=False)
-    ] = None,
+    urls: Annotated[list[str] | None, typer.Argument(help=_URLS, metavar="URL", show_default=False)] = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Search the endpoints of this plan file.", metavar="PLAN")
     ] = None,

@@ -44,7 +44,8 @@ def lines(searched: Sequence[Searched], *, everything: bool, asked: bool) -> Ite
         yield "nothing found that looks like a Windows Server 2008 SP2"
     left_out = sum(len(place.found) for place in searched) - len(found)
     if left_out:
-        yield f"{left_out} of them are not shown; --all shows every machine with its verdict"
+        verb = "is" if left_out == 1 else "are"
+        yield f"{left_out} of them {verb} not shown; --all shows every machine with its verdict"
     silent = sum(_silent(one) for place in searched for one in place.found)
     if silent and not asked:
         yield (

@@ -135,13 +135,12 @@ def _agent(guest: GuestOs) -> _Sign:
         return _Sign(says=verdict.yes, words=words, seen=True, near=_near(identity))
     says = named if verdict.yes is None else verdict.yes
     fits = identity.build in BUILDS
-    told = [identity.product_name or "", *(verdict.reasons if guest.version or guest.build else ())]
-    words = "; ".join(filter(None, told)) or "nothing of the system"
     # VMware Tools give a build, and beside it only their own name of the system, which tells a server.
     seen = fits and named is True and verdict.yes is None
-    return _Sign(
-        says=True if says is None and fits else says, words=f"the agent inside says: {words}", seen=seen
-    )
+    numbers = (f"build {identity.build}",) if seen else verdict.reasons
+    told = [identity.product_name or "", *(numbers if guest.version or guest.build else ())]
+    words = f"the agent inside says: {'; '.join(filter(None, told)) or 'nothing of the system'}"
+    return _Sign(says=True if says is None and fits else says, words=words, seen=seen)
 
 
 def _near(identity: Identity) -> bool:

@@ -141,6 +141,13 @@ def test_a_contradiction_is_said() -> None:
     )
 
 
+def test_what_tools_say_is_told_as_they_say_it() -> None:
+    tools = TOOLS_32.model_copy(update={"build": "6003"})
+    assert rated("", tools).reasons[0] == (
+        "the agent inside says: Microsoft Windows Server 2008 (32-bit); build 6003"
+    )
+
+
 def test_without_service_pack_2_that_is_the_reason_and_the_name_is_no_lie() -> None:
     reasons = rated("", numbers("6001", product="Windows Server 2008")).reasons
     assert "Service Pack 2 is not installed" in reasons[0]
