@@ -47,7 +47,9 @@ class Before(Value):
     power: PowerState
     cards: tuple[CardState, ...]
     options: tuple[tuple[str, str], ...]
-    """Options of ours: the claim, the mark of a staged target."""
+    """Options of ours: the claim, the mark of an isolation or of a staged target."""
+    free: tuple[int, ...] = ()
+    """Keys of the cards whose link the guest itself may change."""
 
     def starts(self, card: CardState) -> bool:
         """Tell whether a card's link is to come up with the machine: not where it was down just now."""
@@ -57,11 +59,13 @@ class Before(Value):
 def before(props: Props, effect: str) -> Before:
     """Read a machine's present state."""
     ours = {key: value for key, value in options(props).items() if key != REVERTED_KEY}
+    found = cards(devices_of(props))
     return Before(
         effect=effect,
         power=power(props),
-        cards=tuple(card_state(card) for card in cards(devices_of(props))),
+        cards=tuple(card_state(card) for card in found),
         options=tuple(sorted(ours.items())),
+        free=tuple(card.key for card in found if guest_controls(card)),
     )
 
 
@@ -69,6 +73,11 @@ def options(props: Props) -> dict[str, str]:
     """Return the options of ours in a configuration; one that was taken off is empty or absent."""
     given = props.get(OPTIONS_PATH) or ()
     return {str(o.key): str(o.value) for o in given if str(o.key).startswith(_OURS) and o.value}
+
+
+def guest_controls(card: Any) -> bool:
+    """Tell whether the guest may connect and disconnect the card by itself."""
+    return bool(card.connectable is not None and card.connectable.allowGuestControl)
 
 
 def card_state(card: Any) -> CardState:
@@ -108,31 +117,10 @@ def backing(state: CardState, stub: Any) -> Any:
     return _CARD.NetworkBackingInfo(deviceName=state.network, network=network)
 
 
-def repaired(was: Before, props: Props, stub: Any) -> list[Any]:
-    """Return the edits that put a reverted machine's cards where they were.
-
-    The fetched device objects themselves are edited: a new one of the same key would get a new MAC.
-    """
-    wanted = {card.key: card for card in was.cards}
-    edits = []
-    for card in cards(devices_of(props)):
-        now, state = card_state(card), wanted.get(card.key)
-        if state is None or (same_place(now, state) and _link_fits(was, state, now)):
-            continue
-        starts = was.starts(state)
-        if not same_place(now, state):
-            card.backing = backing(state, stub)
-        if card.connectable is None:
-            card.connectable = vim.vm.device.VirtualDevice.ConnectInfo(allowGuestControl=True)
-        card.connectable.startConnected = card.connectable.connected = starts
-        operation = vim.vm.device.VirtualDeviceSpec.Operation.edit
-        edits.append(vim.vm.device.VirtualDeviceSpec(device=card, operation=operation))
-    return edits
-
-
 def returned(was: Before, props: Props) -> list[str]:
     """Return in words which cards are not where they were, or came back up."""
-    found = {(one.key, one.mac): one for one in map(card_state, cards(devices_of(props)))}
+    present = cards(devices_of(props))
+    found = {(one.key, one.mac): one for one in map(card_state, present)}
     wrong = [f"card {one.mac} came or went" for one in came_or_went(was.cards, found.values())]
     for state in was.cards:
         now = found.get((state.key, state.mac))
@@ -140,6 +128,8 @@ def returned(was: Before, props: Props) -> list[str]:
             wrong.append(f"card {state.mac} is on {now.network}, not on {state.network}")
         elif now is not None and not _link_fits(was, state, now):
             wrong.append(f"the link of card {state.mac} is not as it was")
+    freed = [mac(card) for card in present if guest_controls(card) and card.key not in was.free]
+    wrong += [f"the guest may connect card {one} by itself again" for one in freed]
     return wrong
 
 

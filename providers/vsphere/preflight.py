@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.model.machine import Consistency, Disk, Machine, PowerState, Snapshot
-from orchestrator.model.network import Finding
+from orchestrator.model.network import Finding, IsolationSpec
+from orchestrator.model.target import TargetSpec
+from providers.vsphere.hindrances import isolation_findings
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.quiesce import QUIESCED
+from providers.vsphere.readiness import Readiness
 from providers.vsphere.rights import rights_findings
 from providers.vsphere.room import Datastores, datastore_of
 
@@ -25,7 +28,8 @@ class VspherePreflight:
     def __init__(self, link: Link, inventory: VsphereInventory) -> None:
         self._link = link
         self._inventory = inventory
-        self.datastores = Datastores(link, inventory)
+        self._datastores = Datastores(link, inventory)
+        self._readiness = Readiness(link, inventory)
 
     def snapshot(self, machine: Machine, consistency: Consistency) -> tuple[Finding, ...]:
         """See the contract. Room: a tenth of each disk, 64 MiB at least, and the memory where it is saved."""
@@ -35,8 +39,16 @@ class VspherePreflight:
             depth_finding(machine),
             *age_findings(machine, datetime.now(UTC)),
             Finding(check="jobs", ok=not machine.busy, detail="; ".join(machine.busy) or "none under way"),
-            *self.datastores.room(wanted_room(machine, consistency), machine),
+            *self._datastores.room(wanted_room(machine, consistency), machine),
         )
+
+    def isolation(self, machine: Machine, spec: IsolationSpec) -> tuple[Finding, ...]:
+        """See the contract."""
+        return isolation_findings(self._link, self._inventory, machine, spec)
+
+    def staging(self, spec: TargetSpec) -> tuple[Finding, ...]:
+        """See the contract."""
+        return self._readiness.findings(spec)
 
     def rights(self) -> tuple[Finding, ...]:
         """See the contract."""

@@ -6,6 +6,7 @@ Every step can be repeated: the note in the snapshot's description outlives a cr
 machine's options says that the repair after the revert is done.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from pyVmomi import vim
@@ -14,17 +15,19 @@ from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, claimed
 from orchestrator.model.machine import Claim, Machine, MachineRef, PowerState
 from providers.vsphere.batch import Props, of
+from providers.vsphere.cards import Link as CardLink
+from providers.vsphere.cards import Wanted, change
 from providers.vsphere.cardstate import (
     OPTIONS_PATH,
     REVERTED_KEY,
     Before,
     CardState,
+    backing,
     before,
     came_or_went,
     card_state,
     noted,
     options,
-    repaired,
     returned,
     same_place,
     with_note,
@@ -89,7 +92,7 @@ class Reverter:
         _refuse_other_holder(view, ref, was, frozen)
         spec = vim.vm.ConfigSpec(
             changeVersion=view.props["config.changeVersion"],
-            deviceChange=repaired(was, view.props, self._link.session.stub),
+            deviceChange=list(cards_back(was, view.props, self._link.session.stub)),
             extraConfig=_options_back(was, options(view.props)),
         )
         what = f"put cards and claim of {ref.name} back after its revert"
@@ -136,16 +139,18 @@ def _refuse(view: View, node: Any, ref: MachineRef, was: Before, frozen: Props) 
         message = f"a card of {ref.name} came or went since the snapshot: {', '.join(c.mac for c in odd)}"
         raise conflict(message, "revert it by hand, with its cards unplugged")
     if str(node.state) == "poweredOn":
-        _refuse_memory(ref, was, {card.key: card for card in then})
+        _refuse_memory(ref, was, before(frozen, was.effect))
     lost = [card.mac for card in was.cards if not card.kind]
     if lost:
         message = f"cards of {ref.name} are attached in a way that cannot be put back: {', '.join(lost)}"
         raise ProviderError(ErrorKind.UNSUPPORTED, message, hint="revert it by hand, with these unplugged")
 
 
-def _refuse_memory(ref: MachineRef, was: Before, then: dict[int, CardState]) -> None:
+def _refuse_memory(ref: MachineRef, was: Before, then: Before) -> None:
     """A snapshot with memory resumes at once, cards and all: there is no moment to put them back."""
-    moved = [c.mac for c in was.cards if not _same(c, then[c.key], was.power)]
+    cards_then = {card.key: card for card in then.cards}
+    moved = [c.mac for c in was.cards if not _same(c, cards_then[c.key], was.power)]
+    moved += [c.mac for c in was.cards if c.key in then.free and c.key not in was.free]
     if moved:
         message = f"the snapshot holds memory; cards of {ref.name} were elsewhere then: {', '.join(moved)}"
         hint = "it would run with its old cards at once; release it first, or revert by hand off the network"
@@ -164,6 +169,22 @@ def _refuse_other_holder(view: View, ref: MachineRef, was: Before, frozen: Props
     known = (_claim(dict(was.options)), _claim(options(frozen)))
     if held is not None and not any(one is not None and held.same_mark(one) for one in known):
         raise claimed(ref, held)
+
+
+def cards_back(was: Before, props: Props, stub: Any) -> Iterator[Any]:
+    """Yield the edits that put a reverted machine's cards where they were; off, none of them is up."""
+    wanted = {card.key: card for card in was.cards}
+    for card in cards(devices_of(props)):
+        state = wanted.get(card.key)
+        if state is None:
+            continue  # the check after it says so, and nothing is started
+        migrate = None if card.connectable is None else card.connectable.migrateConnect
+        link = CardLink(
+            starts=was.starts(state), up=None, guest_control=state.key in was.free, migrate=migrate
+        )
+        made = change(card, Wanted(backing(state, stub), link))
+        if made is not None:
+            yield made
 
 
 def _claim(found: dict[str, str]) -> Claim | None:

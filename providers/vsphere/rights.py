@@ -21,9 +21,12 @@ NEEDED: Mapping[str, str] = {
     "VirtualMachine.Interact.DeviceConnection": "isolation: a card's link",
     "VirtualMachine.Config.EditDevice": "isolation: a card's network",
     "Network.Assign": "isolation and staging: attaching a card to a network",
-    "Host.Config.Network": "creating a quarantine portgroup on a standard switch",
-    "DVPortgroup.Create": "creating a quarantine portgroup on a distributed switch",
-    "DVPortgroup.Delete": "removing that portgroup again",
+    "Host.Config.Network": "creating and removing a network on standard switches",
+    "Global.ManageCustomFields": "marking such a network as ours",
+    "Global.SetCustomField": "marking such a network as ours",
+    "DVPortgroup.Create": "creating a network on a distributed switch",
+    "DVPortgroup.Modify": "marking that network as ours",
+    "DVPortgroup.Delete": "removing that network again",
     "VApp.Export": "reading frozen disks by an export lease",
     "Datastore.Browse": "reading frozen disks from the datastore",
     "Datastore.FileManagement": "reading frozen disks from the datastore",
@@ -42,8 +45,8 @@ NEEDED: Mapping[str, str] = {
     "VirtualMachine.GuestOperations.Modify": "inventory in the guest: bringing and deleting the collector",
 }
 """Privileges by id, with what needs them."""
-_GLOBAL = ("Global.", "System.")
-"""Groups that only the root folder grants."""
+_GLOBAL = "Global."
+"""The group that only the root folder grants."""
 
 
 def rights_findings(link: Link, inventory: VsphereInventory) -> tuple[Finding, ...]:

@@ -121,11 +121,12 @@ class Hands:
         link = card.connectable.connected if on else card.connectable.startConnected
         return card.backing.deviceName, bool(link)
 
-    def move(self, made: Made, network: str, *, up: bool = True) -> None:
+    def move(self, made: Made, network: str, *, up: bool = True, guest_control: bool = True) -> None:
         card = self.card(made)
         found = next(n for n in self._si.content.rootFolder.childEntity[0].network if n.name == network)
         card.backing = _CARD.NetworkBackingInfo(deviceName=network, network=found)
         card.connectable.startConnected = card.connectable.connected = up
+        card.connectable.allowGuestControl = guest_control
         change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=card)
         self.done(self.vm(made).ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
 

@@ -345,10 +345,18 @@ class TestRevert:
     def test_an_unplugged_card_stays_unplugged(self, hands: Hands) -> None:
         made, hand = hands.machine(), effect("snapshot")
         snap(hands, made, hand)
-        hands.move(made, NETWORK, up=False)
+        hands.move(made, NETWORK, up=False, guest_control=False)
         hands.snapshots.ensure_reverted(made.ref, hand.token, effect("revert", hand.ledger))
         assert hands.is_on(made)
         assert hands.place(made) == (NETWORK, False)
+        assert not hands.card(made).connectable.allowGuestControl
+
+    def test_memory_with_a_card_that_its_guest_could_connect_again_is_refused(self, hands: Hands) -> None:
+        made, hand = hands.machine(tools=True), effect("snapshot")
+        snap(hands, made, hand, Consistency.MEMORY)
+        hands.move(made, NETWORK, guest_control=False)
+        with pytest.raises(ProviderError, match="holds memory"):
+            hands.snapshots.ensure_reverted(made.ref, hand.token, effect("revert", hand.ledger))
 
     def test_no_card_comes_back_wherever_it_is_cut_short(self, hands: Hands) -> None:
         for point in range(1, 40):

@@ -15,25 +15,31 @@ from providers.vsphere.cardstate import (
     card_state,
     noted,
     options,
-    repaired,
     returned,
     with_note,
     without_note,
 )
+from providers.vsphere.revert import cards_back
 
 CARD = vim.vm.device.VirtualEthernetCard
 ON, OFF = "poweredOn", "poweredOff"
 
 
 def card(
-    network: str, *, starts: bool = True, up: bool = True, key: int = 4000, mac: str = "00:50:56:00:00:01"
+    network: str,
+    *,
+    starts: bool = True,
+    up: bool = True,
+    free: bool = True,
+    key: int = 4000,
+    mac: str = "00:50:56:00:00:01",
 ) -> Any:
     return vim.vm.device.VirtualE1000(
         key=key,
         macAddress=mac,
         backing=CARD.NetworkBackingInfo(deviceName=network, network=vim.Network(f"network-{network}")),
         connectable=vim.vm.device.VirtualDevice.ConnectInfo(
-            startConnected=starts, connected=up, allowGuestControl=True
+            startConnected=starts, connected=up, allowGuestControl=free
         ),
     )
 
@@ -55,33 +61,45 @@ def props(*cards: Any, power: str = ON, **extra: str) -> dict[str, Any]:
 def test_a_card_that_was_moved_since_the_snapshot_is_moved_again_as_the_same_device():
     was = before(props(card("quarantine")), "e1")
     back = card("production", up=False)
-    (edit,) = repaired(was, props(back, power=OFF), None)
-    assert edit.device is back
-    assert edit.operation == "edit"
-    assert (back.macAddress, back.backing.deviceName) == ("00:50:56:00:00:01", "quarantine")
-    assert (back.connectable.startConnected, back.connectable.connected) == (True, True)
+    (edit,) = cards_back(was, props(back, power=OFF), None)
+    assert (edit.operation, edit.device.key, type(edit.device)) == ("edit", back.key, type(back))
+    assert (edit.device.macAddress, edit.device.backing.deviceName) == ("00:50:56:00:00:01", "quarantine")
+    assert (edit.device.connectable.startConnected, edit.device.connectable.connected) == (True, False)
 
 
 def test_a_link_that_was_taken_down_on_a_running_machine_stays_down_after_its_restart():
     for starts in (True, False):
         was = before(props(card("production", starts=starts, up=False)), "e1")
         back = card("production", up=False)
-        (edit,) = repaired(was, props(back, power=OFF), None)
+        (edit,) = cards_back(was, props(back, power=OFF), None)
         assert edit.device.connectable.startConnected is False
-        assert returned(was, props(back, power=OFF)) == []
+        assert returned(was, props(back, power=OFF)) == [
+            "the link of card 00:50:56:00:00:01 is not as it was"
+        ]
+        assert returned(was, props(edit.device, power=OFF)) == []
+
+
+def test_a_guest_that_may_not_connect_its_card_may_not_do_so_after_a_revert():
+    was = before(props(card("production", starts=False, up=False, free=False)), "e1")
+    back = card("production", starts=False, up=False)
+    assert returned(was, props(back, power=OFF)) == [
+        "the guest may connect card 00:50:56:00:00:01 by itself again"
+    ]
+    (edit,) = cards_back(was, props(back, power=OFF), None)
+    assert edit.device.connectable.allowGuestControl is False
 
 
 def test_a_card_that_is_as_it_was_is_not_touched():
     was = before(props(card("production")), "e1")
-    assert repaired(was, props(card("production", up=False), power=OFF), None) == []
+    assert list(cards_back(was, props(card("production", up=False), power=OFF), None)) == []
     assert returned(was, props(card("production", up=False), power=OFF)) == []
 
 
 def test_a_card_goes_back_to_its_distributed_portgroup_on_a_fresh_port():
     was = before(props(distributed("dvportgroup-9")), "e1")
     back = distributed("dvportgroup-1")
-    repaired(was, props(back, power=OFF), None)
-    port = back.backing.port
+    (edit,) = cards_back(was, props(back, power=OFF), None)
+    port = edit.device.backing.port
     assert (port.portgroupKey, port.switchUuid) == ("dvportgroup-9", "sw-1")
     assert (port.portKey, port.connectionCookie) == (None, None)
 
