@@ -33,6 +33,7 @@ soak:
 
 bench:
 	@.ci/setup $(if $(filter-out offline,$(NAME)),--tests,--bench) >&2
+	@$(if $(filter-out isolate-vsphere,$(NAME)),:,.ci/ansible >&2)
 	@python tests/bench $(NAME)
 
 demo: setup

@@ -1,12 +1,14 @@
 """`ferry`, with one thing left out: what the guest's disks hold is not read, a constant stands for it.
 
-Called as `python -m tests.bench.apply_without_identity plan apply CS.json`. Reading the identity is left out
-whole: the snapshot's base is not opened and no parser is started, since these disks are empty. Everything
-else is the real command.
+Called as `python -m tests.bench.apply_without_identity PROVIDER plan apply CS.json`. Reading the identity is
+left out whole: the snapshot's base is not opened and no parser is started, since these disks are empty.
+Everything else is the real command.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,7 +16,6 @@ from orchestrator.app import runs
 from orchestrator.cli.main import main
 from orchestrator.contract.provider import FrozenDisk
 from orchestrator.model.facts import Identity, Origin, ProductType, ServerFacts
-from providers.kvm.disksource import KvmDiskSource
 
 FACTS = ServerFacts(
     origin=Origin.OFFLINE,
@@ -44,5 +45,8 @@ def open_nothing(*_: object) -> Iterator[tuple[FrozenDisk, ...]]:
 
 if __name__ == "__main__":
     runs.collect_offline = collect
-    KvmDiskSource.open_frozen = open_nothing
+    named = sys.argv.pop(1)
+    # Only the SDK of the provider that is measured is imported: the command has to do that anyway.
+    source = importlib.import_module(f"providers.{named}.disksource")
+    getattr(source, f"{named.capitalize()}DiskSource").open_frozen = open_nothing
     main()

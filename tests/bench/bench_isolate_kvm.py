@@ -23,33 +23,21 @@ ones have halted, and cost nothing.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from orchestrator.contract.conformance.effect import Ledger, RecordingEffect
-from orchestrator.contract.provider import Adapter
 from orchestrator.diagnostics import FerryError
-from orchestrator.model.machine import Claim, Consistency, MachineRef
-from orchestrator.model.network import IsolationMode, IsolationSpec, NetworkSpec
 from orchestrator.model.secret import SecretRef
 from providers.kvm import provider
 from tests.bench import peers
-from tests.bench.fleet import Fleet, fleet, state_url, versions
+from tests.bench.fleet import Fleet, fleet, versions
 from tests.bench.harness import ROUNDS, document, interleaved, main, row, say, timed
+from tests.bench.isolating import isolate_all, plan_apply
 
 AT_ONCE = 4
 PLAN_AT_ONCE = 8
 CASES = ((10, 0), (20, 0), (20, 3))
 """Domains, and how many of them run."""
-_LIMIT = 300
 
 
 def run(smallest: bool) -> dict[str, Any]:
@@ -110,81 +98,12 @@ def _adapter_alone(one: Fleet) -> Callable[[], object]:
 
 def adapter_alone(one: Fleet) -> None:
     """Carry out the adapter's part on every machine of the fleet."""
-    adapter = provider.open(one.endpoint, _no_secret)
-    guard = threading.Lock()
-    network = RecordingEffect("ferry.bench.all.isolate")
-    try:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda ref: _one(adapter, one.quarantine, ref, guard, network), one.refs))
-    finally:
-        adapter.close()
-
-
-def _one(
-    adapter: Adapter, quarantine: str, ref: MachineRef, guard: threading.Lock, network: RecordingEffect
-) -> None:
-    sealed = NetworkSpec(name=quarantine, mode=IsolationMode.SEALED, create=True)
-    spec = IsolationSpec(mode=IsolationMode.SEALED, network=sealed)
-    ledger = Ledger()
-
-    def effect(step: str) -> RecordingEffect:
-        return RecordingEffect(f"ferry.bench.{ref.name}.{step}", ledger)
-
-    claim = Claim(run="bench", digest="0" * 64, state_id="bench", host=ref.name, since=datetime.now(UTC))
-    adapter.claims.ensure_claim(ref, claim, effect("claim"))
-    adapter.snapshots.ensure_snapshot(ref, "ferry-bench", Consistency.CRASH, effect("snapshot"))
-    adapter.isolation.capture(ref)
-    with guard:
-        adapter.isolation.ensure_network(sealed, network)
-    adapter.isolation.ensure_isolated(ref, spec, (), effect("isolate"))
-    proof = adapter.isolation.verify(ref, spec)
-    assert proof.holds, [f for f in proof.findings if not f.ok]
+    isolate_all(provider.open(one.endpoint, _no_secret), one.refs, one.quarantine, AT_ONCE)
 
 
 def _plan_apply(one: Fleet) -> Callable[[], object]:
-    """Preview into a file, and return the apply alone: that is what counts."""
-    folder = tempfile.TemporaryDirectory(prefix="ferry-bench-")
-    path = Path(folder.name)
-    plan, changes = path / "plan.yaml", path / "cs.json"
-    plan.write_text(json.dumps(plan_file(one)))  # JSON is YAML 1.2
-    _ferry("orchestrator", path, "plan", "preview", str(plan), "-o", str(changes))
-
-    def apply() -> None:
-        try:
-            _ferry("tests.bench.apply_without_identity", path, "plan", "apply", str(changes))
-        finally:
-            folder.cleanup()
-
-    return apply
-
-
-def plan_file(one: Fleet) -> dict[str, Any]:
-    """A plan that snapshots and seals off every machine of the fleet, in one wave, without replacements."""
     lab = {"provider": "kvm", "uri": one.daemon.uri, "max_parallel": PLAN_AT_ONCE}
-    return {
-        "ferry": 1,
-        "name": "bench",
-        "owner": "bench",
-        "endpoints": {"lab": lab},
-        "networks": {"q": {"endpoint": "lab", "name": one.quarantine, "mode": "sealed", "create": True}},
-        "hosts": [
-            {
-                "name": ref.name.upper(),
-                "source": {"endpoint": "lab", "vm": ref.name},
-                "disposition": "contain",
-                "contain": {"network": "q"},
-            }
-            for ref in one.refs
-        ],
-    }
-
-
-def _ferry(module: str, folder: Path, *words: str) -> None:
-    command = [sys.executable, "-m", module, *words, "--state", state_url(folder), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT, check=False)
-    assert done.returncode == 0, (
-        f"{words}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    )
+    return plan_apply(lab, one.refs, one.quarantine)
 
 
 def _no_secret(ref: SecretRef) -> str:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -134,11 +133,6 @@ def versions(one: Fleet) -> dict[str, str]:
     numbers = {"libvirt": one.conn.getLibVersion(), "qemu": one.conn.getVersion()}
     found = {name: f"{n // 1_000_000}.{n // 1000 % 1000}.{n % 1000}" for name, n in numbers.items()}
     return found | {"accelerator": "TCG" if one.kind == "qemu" else one.kind}
-
-
-def state_url(folder: Path) -> str:
-    """The URL of a state in a folder."""
-    return f"sqlite:///{folder}/state.db"
 
 
 def _bridge(name: str) -> str:

@@ -1,7 +1,7 @@
 """What the lab's simulated vCenter holds before ferry comes: networks, legacy servers, templates.
 
-The servers' and templates' disks are those of the KVM lab (examples/kvm-lab/images): no Windows is in them, so
-these guests do not boot; what their VMware Tools would report the simulator makes up.
+The servers' and templates' disks are those of the KVM lab (examples/kvm-lab/images): no Windows is in them,
+so these guests do not boot; what their VMware Tools would report the simulator makes up.
 """
 
 from __future__ import annotations
