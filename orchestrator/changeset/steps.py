@@ -102,7 +102,22 @@ def network_words(network: NetworkSpec | None) -> str:
     """Return a network with what becomes of it."""
     if network is None:
         return "none"
-    return f"{network.name} (created if it is not there)" if network.create else network.name
+    if not network.create:
+        return network.name
+    where = f", on switch {network.switch}" if network.switch else ""
+    where += f", VLAN {network.vlan}" if network.vlan else ""
+    return f"{network.name} (created if it is not there{where})"
+
+
+def site_filter_words(network: NetworkSpec | None) -> str | None:
+    """Return whose filter a network has where it is the site's; None where ferry makes it."""
+    if network is None or network.site_filter is None:
+        return None
+    return f"the site's own filter, not made or checked by ferry: {network.site_filter}"
+
+
+def _whose_filter(network: NetworkSpec | None) -> str:
+    return "a filter" if site_filter_words(network) is None else "the site's own filter"
 
 
 _CUTS: dict[IsolationMode, Callable[[IsolationSpec], str]] = {
@@ -111,7 +126,7 @@ _CUTS: dict[IsolationMode, Callable[[IsolationSpec], str]] = {
         f"Move every network card to the sealed network {network_words(spec.network)}"
     ),
     IsolationMode.FILTERED: lambda spec: (
-        f"Move every network card to {network_words(spec.network)} behind a filter"
+        f"Move every network card to {network_words(spec.network)} behind {_whose_filter(spec.network)}"
     ),
 }
 
@@ -121,9 +136,14 @@ def _isolate(source: Machine, spec: IsolationSpec) -> Step:
         (f"card {n.key}", f"{n.network}, link {'up' if n.link_up else 'down'} now") for n in source.nics
     )
     if spec.network is not None and spec.mode is IsolationMode.FILTERED:
-        values += (("uplink", spec.network.uplink or "none"),)
-        values += tuple((f"allowed {i}", flow_words(f)) for i, f in enumerate(spec.network.allow, 1))
-        values += (("everything else", "dropped in both directions, IPv6 included"),)
+        site = site_filter_words(spec.network)
+        flows = tuple(enumerate(map(flow_words, spec.network.allow), 1))
+        if site is not None:
+            values += (("filter", site), *((f"declared by the site {i}", flow) for i, flow in flows))
+        else:
+            values += (("uplink", spec.network.uplink or "none"),)
+            values += tuple((f"allowed {i}", flow) for i, flow in flows)
+            values += (("everything else", "dropped in both directions, IPv6 included"),)
     return _step(
         StepKind.ISOLATE,
         _CUTS[spec.mode](spec) + "; MAC addresses stay, live and after a restart",

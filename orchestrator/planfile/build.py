@@ -102,9 +102,8 @@ class _Builder:
 
     def _network(self, name: str) -> NetworkSpec:
         spec = self._plan.networks[name]
-        return NetworkSpec(
-            name=spec.name, mode=spec.mode, create=spec.create, uplink=spec.uplink, allow=_flows(spec.allow)
-        )
+        given = spec.model_dump(exclude={"endpoint", "allow"})
+        return NetworkSpec(**given, allow=_flows(spec.allow))
 
     def _target(self, own: s.TargetEntry) -> TargetSpec:
         defaults = self._plan.defaults.target

@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "mode": ("isolation", "isolation_mode"),
     "network": ("quarantine", "quarantine_network"),
     "uplink": (),
+    "site_filter": ("firewall",),
     "lift_endpoint": (),
     "size": ("vm_size",),
     "subnet": ("lift_subnet",),

@@ -138,17 +138,22 @@ class _Draft:
                 )
 
     def _contain(self, record: Record, endpoint: Text) -> Table:
-        mode, network, uplink = record.get("mode"), record.get("network"), record.get("uplink")
+        mode, network = record.get("mode"), record.get("network")
+        uplink, site_filter = record.get("uplink"), record.get("site_filter")
         if network is None:
             return _table(record, mode=mode or record.missing("unplugged, or write `network: NAME` instead"))
         if mode == "unplugged":
             self.problems.append(
                 problem(network, "unplugged", "`unplugged` needs no network", "empty one of the cells")
             )
-        if mode == "filtered" and uplink is None:
-            uplink = record.missing("the bridge or portgroup that allowed flows leave by")
+        if mode == "filtered" and uplink is None and site_filter is None:
+            if record.get("provider") == "vsphere":
+                site_filter = record.missing("the site's own filter on it, in words")
+            else:
+                uplink = record.missing("the bridge that allowed flows leave by")
         mode = mode or record.missing("sealed or filtered")
-        return _table(record, network=self._network(endpoint, network, mode=mode, uplink=uplink))
+        key = self._network(endpoint, network, mode=mode, uplink=uplink, site_filter=site_filter)
+        return _table(record, network=key)
 
     def _lift(self, record: Record) -> Table:
         return _table(

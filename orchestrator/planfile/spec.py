@@ -167,7 +167,18 @@ class NetworkEntry(Spec):
     )
     create: f.Bool = Field(False, description="Make it where it does not exist.")
     uplink: f.Label | None = Field(
-        None, description="filtered only: the bridge or portgroup that allowed flows leave by."
+        None, description="filtered only, not on vSphere: the bridge that allowed flows leave by."
+    )
+    site_filter: f.Label | None = Field(
+        None,
+        description="filtered on vSphere, must: the site's own filter on it, in words. ferry checks none.",
+        examples=["NSX policy legacy-out"],
+    )
+    switch: f.Label | None = Field(
+        None, description="vSphere only: the switch that it is made on; without: one of its own, no uplink."
+    )
+    vlan: Annotated[int, f.whole(0, 4094), f.number_schema(0, 4094)] | None = Field(
+        None, description="vSphere only: its VLAN; 0 is none."
     )
     allow: tuple[FlowSpec, ...] = Field((), description="filtered only: what passes; all else is dropped.")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchestrator.changeset.changes import ChangeSet, HostChange, Kind, Step, StepKind
-from orchestrator.changeset.steps import flow_words
+from orchestrator.changeset.steps import flow_words, site_filter_words
 from orchestrator.history import HostRecord, StepRecord
 from orchestrator.model.facts import Identity
 from orchestrator.model.machine import Machine, PowerState
@@ -85,7 +85,8 @@ def _cut(spec: IsolationSpec) -> str:
     return {
         IsolationMode.UNPLUGGED: "the link of every network card is taken down",
         IsolationMode.SEALED: f"every network card moves to the sealed network {name}",
-        IsolationMode.FILTERED: f"every network card moves to {name}, behind a filter",
+        IsolationMode.FILTERED: f"every network card moves to {name}, behind "
+        + (site_filter_words(spec.network) or "a filter"),
     }[spec.mode]
 
 
@@ -100,9 +101,12 @@ def _impact(host: HostChange, *, undo: bool) -> str:
         "It keeps running" if host.source.power is PowerState.ON else f"It stays {host.source.power.value}"
     )
     flows = spec.network.allow if spec.network and spec.mode is IsolationMode.FILTERED else ()
+    allowed = "; ".join(flow_words(flow) for flow in flows)
+    if site_filter_words(spec.network) is not None:
+        declared = f" The site declares that it reaches only: {allowed}." if flows else ""
+        return f"{state}. From the isolation step on the site's own filter says what passes.{declared}"
     if not flows:
         return f"{state}. From the isolation step on nothing reaches it, and it reaches nothing."
-    allowed = "; ".join(flow_words(flow) for flow in flows)
     return f"{state}. From the isolation step on it reaches only: {allowed}. Nothing else passes."
 
 

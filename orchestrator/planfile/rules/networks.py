@@ -58,10 +58,20 @@ def shapes(document: Document) -> Iterator[Diagnostic]:
             if first != name:
                 summary = f"network {quoted(real)} is already described as {quoted(first)}"
                 yield problem(real, "network-twice", summary, f"use {quoted(first)} instead")
-        yield from _mode(spec)
+        provider = document.provider(endpoint)
+        yield from _mode(spec, provider)
+        if provider not in (None, "vsphere"):
+            yield from _vsphere_only(spec)
 
 
-def _mode(spec: Table) -> Iterator[Diagnostic]:
+def _vsphere_only(spec: Table) -> Iterator[Diagnostic]:
+    for word in ("site_filter", "switch", "vlan"):
+        if word in spec.keys_at:
+            summary = f"`{word}` is for networks on vSphere"
+            yield problem(key(spec, word), "vsphere-network", summary, f"remove `{word}`")
+
+
+def _mode(spec: Table, provider: str | None) -> Iterator[Diagnostic]:
     mode = text(spec, "mode")
     if mode == "unplugged":
         yield problem(
@@ -70,8 +80,10 @@ def _mode(spec: Table) -> Iterator[Diagnostic]:
             "`unplugged` needs no network",
             "write `contain: {mode: unplugged}` at the host",
         )
+    elif mode == "filtered" and provider == "vsphere":
+        yield from _site_filtered(spec, mode)
     elif mode == "filtered":
-        if "uplink" not in spec.keys_at:
+        if "uplink" not in spec.keys_at and "site_filter" not in spec.keys_at:
             yield problem(
                 mode, "no-uplink", "a filtered network has no `uplink`", "add the bridge or portgroup"
             )
@@ -80,11 +92,25 @@ def _mode(spec: Table) -> Iterator[Diagnostic]:
                 mode, "allows-nothing", "nothing is allowed to pass", "`mode: sealed` says that more safely"
             )
     elif mode in (None, "sealed") and "mode" not in spec.empty:
-        for word in ("allow", "uplink"):
+        for word in ("allow", "uplink", "site_filter"):
             if word in spec.keys_at:
                 said = f"`{word}` on a network that is {'sealed' if mode else 'not isolated'}"
                 hint = f"write `mode: filtered`, or remove `{word}`"
                 yield problem(key(spec, word), f"{word}-not-filtered", said, hint)
+
+
+def _site_filtered(spec: Table, mode: Text) -> Iterator[Diagnostic]:
+    """On vSphere the site filters: ferry says so everywhere, makes nothing and checks nothing."""
+    if "site_filter" not in spec.keys_at:
+        summary = "ferry filters nothing on vSphere: whose filter is it?"
+        hint = "add `site_filter: TEXT` (an NSX policy, a VLAN behind a firewall), or write `mode: sealed`"
+        yield problem(mode, "no-site-filter", summary, hint)
+    for word, why in (
+        ("uplink", "is where ferry's own filter stands, and there is none on vSphere"),
+        ("create", "would make a network without the site's filter"),
+    ):
+        if word in spec.keys_at and (word != "create" or attempt(parse_bool, text(spec, word))):
+            yield problem(key(spec, word), f"{word}-site-filter", f"`{word}` {why}", f"remove `{word}`")
 
 
 def flows(document: Document) -> Iterator[Diagnostic]:
