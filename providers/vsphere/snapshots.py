@@ -186,4 +186,4 @@ def _refuse(ref: MachineRef, findings: Iterable[Finding]) -> None:
     faults = [f"{f.check}: {f.detail}" for f in findings if not f.ok]
     if faults:
         message = f"machine {ref.name} cannot be snapshotted: {'; '.join(faults)}"
-        raise ProviderError(ErrorKind.UNSUPPORTED, message, hint="mend that first, then try again")
+        raise conflict(message, "mend that first, then try again")

@@ -88,7 +88,7 @@ class TestConsistency:
         made, hand = hands.machine(), effect("snapshot")
         with pytest.raises(ProviderError, match="VMware Tools") as refused:
             snap(hands, made, hand, Consistency.FILESYSTEM)
-        assert refused.value.kind is ErrorKind.UNSUPPORTED
+        assert refused.value.kind is ErrorKind.CONFLICT
         assert (hands.nodes(made), hand.mutations) == ([], 0)
 
     def test_a_quiesce_that_vcenter_skipped_without_a_word_is_no_snapshot(self, hands: Hands) -> None:
@@ -149,6 +149,23 @@ class TestFaults:
         assert hands.nodes(made) == []
         assert hand.ledger.left(ObjectKind.SNAPSHOT) == frozenset()
         assert snap(hands, made, again(hand)).consistency is Consistency.CRASH
+
+    def test_what_a_failed_snapshot_left_is_taken_away(self, hands: Hands) -> None:
+        made = hands.machine(tools=True)
+
+        class Half(RecordingEffect):
+            def task(self, what: str, reference: str) -> None:
+                RecordingEffect.task(self, what, reference)
+                if what.startswith("snapshot"):
+                    text = f"x\nferry token: {self.token}"
+                    hands.done(hands.vm(made).CreateSnapshot_Task("half", text, False, False))
+
+        hand = Half(effect("snapshot").token)
+        fails(hands, CREATE, "ApplicationQuiesceFault")
+        with pytest.raises(ProviderError, match="frozen"):
+            snap(hands, made, hand, Consistency.APPLICATION)
+        assert hands.nodes(made) == []
+        assert hand.ledger.left(ObjectKind.SNAPSHOT) == frozenset()
 
     def test_a_locked_disk_is_named(self, hands: Hands) -> None:
         made, hand = hands.machine(), effect("snapshot")
