@@ -3,7 +3,9 @@ text: that may be empty or in another language."""
 
 import http.client
 import ssl
+import zlib
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from pyVmomi import vim, vmodl
 
@@ -86,7 +88,7 @@ def from_fault(error: Exception, what: str, *, mutation: bool) -> ProviderError:
     return _lost(text, code, mutation=mutation)
 
 
-BROKEN = (OSError, http.client.HTTPException, EOFError)
+BROKEN = (OSError, http.client.HTTPException, EOFError, ExpatError, zlib.error)
 """What a call raises, beside faults, when the way to the server breaks."""
 
 

@@ -37,12 +37,15 @@ class Session:
         self._settings = settings
         self._secrets = secrets
         what = f"reach vCenter {self.where}"
+        self.stub: Any = None
         try:
             self.tls = context(settings)
             self.stub = self._stub(parallel)
             self.content: Any = vim.ServiceInstance("ServiceInstance", self.stub).RetrieveContent()
             self.login()
         except (vmodl.MethodFault, *BROKEN) as error:
+            if self.stub is not None:
+                self.stub.DropConnections()
             raise from_fault(error, what, mutation=False) from error
         self._over = threading.Event()
         threading.Thread(target=self._stay, name=f"keep-alive {self.where}", daemon=True).start()

@@ -19,6 +19,7 @@ import dbos._migration
 import dbos._sys_db_sqlite
 
 import providers.kvm
+import providers.vsphere.adapter
 from orchestrator.app import planning
 from orchestrator.engine import actions, workflows
 from tests.crash import command, driver
@@ -27,6 +28,7 @@ assert dbos
 assert actions
 assert planning
 assert providers.kvm
+assert providers.vsphere.adapter
 assert workflows
 
 PROGRAMS = {"driver": driver.main, "ferry": command.main}

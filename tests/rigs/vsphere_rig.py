@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyVmomi import VmomiSupport, vim
+from pyVmomi import VmomiJSONEncoder, vim, vmodl
 
 from orchestrator.contract.conformance.rig import BLOCK, DISK_BYTES, Fault, GuestPrograms, Oddity
 from orchestrator.contract.provider import ObjectKind, Provider
@@ -40,7 +40,9 @@ class VsphereRig:
     golden_image = "golden"
     oddities = frozenset(Oddity)
     guest_folder = "C:\\Windows\\Temp\\"
-    guest_programs = GuestPrograms(echo=("echo.exe",), fail=("fail.exe",), sleep=("sleep.exe",))
+    guest_programs = GuestPrograms(
+        echo=(r"C:\Tools\echo.exe",), fail=(r"C:\Tools\fail.exe",), sleep=(r"C:\Tools\sleep.exe",)
+    )
 
     def __init__(self, sim: Vcsim, folder: Path, under_test: Provider = provider) -> None:
         self.sim = sim
@@ -59,8 +61,8 @@ class VsphereRig:
                 "guest_password": SecretRef(env="RIG_GUEST_PASSWORD"),
             },
         )
-        self.faults = VsphereFaults(sim)
         self._si = sim.connect()
+        self.faults = VsphereFaults(sim, self._si)
         self._numbers = itertools.count(1)
         golden = folder / "golden.raw"
         golden.write_bytes(b"\x42" * BLOCK + bytes(DISK_BYTES - BLOCK))
@@ -76,14 +78,12 @@ class VsphereRig:
         self.site_network = "site-filtered"
         self._add_portgroup(self.site_network, "vSwitch0")
 
-    def close(self) -> None:
-        self.sim.disconnect(self._si)
-
     def secrets(self, ref: SecretRef) -> str:
         return {"RIG_VC_PASSWORD": self.sim.password, "RIG_GUEST_PASSWORD": _GUEST[1]}[str(ref.env)]
 
     def name(self, stem: str) -> str:
-        return f"{stem}-{next(self._numbers)}"
+        # "vm-7" would be a managed object id as well.
+        return f"{stem}x{next(self._numbers)}"
 
     # Machines
 
@@ -114,9 +114,9 @@ class VsphereRig:
             for number in range(8):
                 self._done(vm.CreateSnapshot_Task(f"old-{number}", "", False, False))
             return
-        self.sim.control("task_delay", method="CreateSnapshotEx", ms=4000)
-        vm.CreateSnapshotEx_Task("backup", "", False, None)
-        self.sim.control("task_delay", method="CreateSnapshotEx", ms=0)
+        self.sim.control("task_delay", method="ReconfigVM", ms=3000)
+        vm.ReconfigVM_Task(vim.vm.ConfigSpec())
+        self.sim.control("task_delay", method="ReconfigVM", ms=0)
 
     def make_guest(self, name: str) -> MachineRef:
         ref = self.make_machine(name, running=True)
@@ -126,7 +126,7 @@ class VsphereRig:
         return ref
 
     def guest_file(self, ref: MachineRef, path: str) -> bytes | None:
-        found = self.sim.control("guest_file", moref=self._vm(ref)._moId, path=path)["data"]
+        found = self.sim.control("guest_file", moref=self._vm(ref)._moId, path=path)["content"]
         return None if found is None else base64.b64decode(found)
 
     def delete_machine(self, ref: MachineRef) -> None:
@@ -145,7 +145,7 @@ class VsphereRig:
 
     def describe(self, ref: MachineRef) -> str:
         vm = self._vm(ref)
-        config = json.dumps(vm.config, cls=VmomiSupport.VmomiJSONEncoder, indent=1, sort_keys=True)
+        config = json.dumps(vm.config, cls=VmomiJSONEncoder.VmomiJSONEncoder, indent=1, sort_keys=True)
         snapshots = [(n.snapshot._moId, n.name, n.description) for n in _nodes(vm)]
         return f"{vm.runtime.powerState}\n{snapshots}\n{_PASSING.sub('', config)}"
 
@@ -163,7 +163,7 @@ class VsphereRig:
             view.DestroyView()
 
     def _done(self, task: Any) -> Any:
-        return self.sim.wait(task)
+        return done(task)
 
     # Disks
 
@@ -261,7 +261,8 @@ class VsphereRig:
                 files = self.sim.control("files")["files"]
                 return frozenset(f for f in files if not f.endswith(("-flat.vmdk", "-delta.vmdk")))
             case ObjectKind.GUEST_FILE:
-                return frozenset(self.sim.control("guest_files")["files"])
+                files = self.sim.control("guest_files")["files"]
+                return frozenset(f"{moref}:{path}" for moref, paths in files.items() for path in paths)
             case ObjectKind.FILTER | ObjectKind.MEDIUM:
                 return frozenset()
 
@@ -273,7 +274,8 @@ class VsphereRig:
 
 
 def _nodes(vm: Any) -> Iterator[Any]:
-    waiting = list(vm.snapshot.rootSnapshotList) if vm.snapshot is not None else []
+    info = getattr(vm, "snapshot", None)  # unset, the simulator says nothing of it
+    waiting = list(info.rootSnapshotList) if info is not None else []
     while waiting:
         node = waiting.pop()
         yield node
@@ -284,13 +286,34 @@ def _option(vm: Any, key: str) -> str:
     return next((str(o.value) for o in vm.config.extraConfig if o.key == key), "")
 
 
+def done(task: Any) -> Any:
+    """Wait for a task with a collector of its own; return its result, raise its fault."""
+    pc = vmodl.query.PropertyCollector
+    collector = pc("propertyCollector", task._stub).CreatePropertyCollector()
+    paths = ["info.state", "info.result", "info.error"]
+    spec = pc.PropertySpec(type=vim.Task, pathSet=paths, all=False)
+    collector.CreateFilter(pc.FilterSpec(objectSet=[pc.ObjectSpec(obj=task)], propSet=[spec]), False)
+    known: dict[str, Any] = {}
+    version = ""
+    while known.get("info.state") not in ("success", "error"):
+        update = collector.WaitForUpdatesEx(version, pc.WaitOptions(maxWaitSeconds=60))
+        assert update is not None, f"{task._moId} does not end"
+        version = update.version
+        known |= {c.name: c.val for f in update.filterSet for o in f.objectSet for c in o.changeSet}
+    collector.DestroyPropertyCollector()
+    if known["info.state"] == "error":
+        raise known["info.error"]
+    return known.get("info.result")
+
+
 class VsphereFaults:
     """Implements `Faults` by the rig's front."""
 
     can = frozenset(Fault)
 
-    def __init__(self, sim: Vcsim) -> None:
+    def __init__(self, sim: Vcsim, si: Any) -> None:
         self._sim = sim
+        self._si = si
 
     @contextmanager
     def inject(self, fault: Fault) -> Iterator[None]:
@@ -303,6 +326,7 @@ class VsphereFaults:
         finally:
             self._sim.control("down", on=False)
             self._sim.control("faults/clear")
+            self._si._stub.DropConnections()  # the rig's own ones were cut, too
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +336,6 @@ def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VsphereRig]
     with vcsim(folder) as sim:
         made = VsphereRig(sim, folder)
         yield made
-        made.close()
 
 
 @pytest.fixture

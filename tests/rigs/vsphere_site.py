@@ -200,11 +200,7 @@ def raw_image(folder: Path, name: str) -> Path:
 @contextmanager
 def looking(sim: Vcsim) -> Iterator[Any]:
     """A session of the test's own."""
-    si = sim.connect()
-    try:
-        yield si
-    finally:
-        sim.disconnect(si)
+    yield sim.connect()
 
 
 def machines(si: Any) -> list[Any]:
@@ -216,7 +212,8 @@ def machines(si: Any) -> list[Any]:
 
 
 def _nodes(vm: Any) -> list[Any]:
-    waiting, found = list(vm.snapshot.rootSnapshotList) if vm.snapshot is not None else [], []
+    info = getattr(vm, "snapshot", None)  # unset, the simulator says nothing of it
+    waiting, found = list(info.rootSnapshotList) if info is not None else [], []
     while waiting:
         found.append(waiting.pop())
         waiting += found[-1].childSnapshotList or []
