@@ -191,7 +191,7 @@ class GrainTables:
                 )
             if index == number:
                 number, wanted = next(seen, (None, _UNUSED))
-        if number is not None or next(stored, None) is not None:
+        if next(stored, None) is not None:
             raise DamagedError(at, "its grain directory does not name all grain tables")
 
     def _close(self) -> None:

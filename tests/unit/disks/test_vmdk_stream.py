@@ -365,6 +365,11 @@ def test_tables_that_do_not_fit_the_grains_are_refused(pieces: vmdk.Pieces, word
     refused(bytes(vmdk.write(SMALL, pieces).data), word)
 
 
+def test_a_table_that_the_directory_does_not_name_is_refused() -> None:
+    pieces = vmdk.Pieces(empty_tables=True, directory=lambda entries: [*entries[:-1], 0])
+    refused(bytes(vmdk.write(patterned(33 * MIB, (0, 700)), pieces).data), "does not name all grain tables")
+
+
 def test_tables_in_front_that_name_one_grain_more_are_refused(tmp_path: Path) -> None:
     stream = bytearray(by_qemu(tmp_path, SMALL))
     (directory,) = struct.unpack_from("<Q", stream, 56)
