@@ -128,7 +128,10 @@ def _rights(name: str, rights: tuple[Finding, ...]) -> list[Check]:
 def _secrets(plan: PlanFile) -> list[Check]:
     """Try every reference to a secret, and say only whether it resolves."""
     refs = {value for e in plan.endpoints for value in e.settings.values() if isinstance(value, SecretRef)}
-    refs |= {host.target.admin_password for host in plan.hosts if host.target is not None}
+    for target in (host.target for host in plan.hosts if host.target is not None):
+        domain = target.domain
+        named = (target.admin_password, *((domain.username, domain.password) if domain else ()))
+        refs |= {value for value in named if isinstance(value, SecretRef)}
     return [_secret(ref) for ref in sorted(refs, key=str)]
 
 

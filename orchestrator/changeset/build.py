@@ -56,16 +56,17 @@ def _host(host: HostPlan, observed: Observations) -> HostChange:
     view = observed.endpoints[host.endpoint]
     source, known = view.machines[host.vm], observed.known.get(host.name)
     target = host.target
+    image = None if target is None else observed.endpoints[target.endpoint].images[target.image]
     return HostChange(
         plan=host,
         source=source,
         known=known,
-        image=None if target is None else observed.endpoints[target.endpoint].images[target.image],
+        image=image,
         networks=tuple(
             named_networks(host, {k: tuple(v.networks.values()) for k, v in observed.endpoints.items()})
         ),
         checks=observed.checks[host.name],
-        steps=apply_steps(host, source, known),
+        steps=apply_steps(host, source, known, image),
     )
 
 

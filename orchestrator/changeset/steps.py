@@ -7,13 +7,19 @@ from orchestrator.changeset.changes import KnownIdentity, Step, StepKind
 from orchestrator.model.machine import Consistency, Machine, PowerState
 from orchestrator.model.network import Flow, IsolationMode, IsolationSpec, NetworkSpec
 from orchestrator.model.plan import HostPlan
-from orchestrator.model.target import TargetSpec
+from orchestrator.model.target import GoldenImage, Placement, TargetSpec
+from orchestrator.model.time_zones import DEFAULT
 
 Values = tuple[tuple[str, str], ...]
+TEMPLATE = "template"
+"""The format of an image that is a hypervisor's own template."""
 
 
-def apply_steps(host: HostPlan, source: Machine, known: KnownIdentity | None) -> tuple[Step, ...]:
-    """Return the steps of one host in the order in which they run."""
+def apply_steps(
+    host: HostPlan, source: Machine, known: KnownIdentity | None, image: GoldenImage | None = None
+) -> tuple[Step, ...]:
+    """Return the steps of one host in the order in which they run. `image`: what its target is staged from;
+    a hypervisor's own template is customized by the hypervisor."""
     steps = [
         _preflight(host),
         _claim(source),
@@ -24,7 +30,7 @@ def apply_steps(host: HostPlan, source: Machine, known: KnownIdentity | None) ->
     if host.isolation is not None:
         steps += [_isolate(source, host.isolation), _verify(source, host.isolation)]
     if host.target is not None:
-        steps += [_stage(host.target), _inventory_target(host.target)]
+        steps += [_stage(host.target, image), _inventory_target(host.target)]
         if host.parity is not None:
             steps.append(_parity(host))
     steps.append(_release_claim())
@@ -159,7 +165,39 @@ def _verify(source: Machine, spec: IsolationSpec) -> Step:
     return _step(StepKind.VERIFY, title, mutates=False)
 
 
-def _stage(target: TargetSpec) -> Step:
+def placement_words(placement: Placement) -> str:
+    """Return where a target is put."""
+    given = [f"{what} {name}" for what, name in placement.model_dump().items() if name is not None]
+    return (
+        f"{', '.join(given)}; what is open only where one is possible" if given else "the only one possible"
+    )
+
+
+def _membership(target: TargetSpec) -> tuple[str, str]:
+    domain = target.domain
+    if domain is None:
+        return "workgroup", target.workgroup or "WORKGROUP"
+    return "domain", f"{domain.name}, joined as {domain.username}, password from {domain.password}"
+
+
+def _first_boot(target: TargetSpec, *, template: bool) -> Values:
+    """Return how the guest gets its answers, and how long that may take."""
+    limit = target.first_boot_limit
+    if not template:
+        words = f"readable by its owner only; ejected and deleted after at most {limit}"
+        return (("answer medium", words),)
+    return (
+        ("placement", placement_words(target.placement)),
+        _membership(target),
+        ("time zone", target.time_zone or DEFAULT),
+        (
+            "customization",
+            f"by the hypervisor at the first boot; the step fails unless it is confirmed within {limit}",
+        ),
+    )
+
+
+def _stage(target: TargetSpec, image: GoldenImage | None) -> Step:
     address = target.address
     values: Values = (
         ("endpoint", target.endpoint),
@@ -172,10 +210,7 @@ def _stage(target: TargetSpec) -> Step:
         ("computer name", target.computer_name),
         ("address", "DHCP" if address is None else f"{address.ip}, gateway {address.gateway or 'none'}"),
         ("administrator password", f"from {target.admin_password}"),
-        (
-            "answer medium",
-            f"readable by its owner only; ejected and deleted after at most {target.first_boot_limit}",
-        ),
+        *_first_boot(target, template=image is not None and image.format == TEMPLATE),
     )
     return _step(
         StepKind.STAGE,

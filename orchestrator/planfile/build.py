@@ -3,8 +3,9 @@
 Checks nothing: a file with an error never comes here.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from orchestrator.model.endpoint import EndpointSettings, SettingValue
@@ -22,11 +23,15 @@ from orchestrator.model.plan import (
     Window,
 )
 from orchestrator.model.secret import SecretRef
-from orchestrator.model.target import StaticAddress, TargetSpec
+from orchestrator.model.target import CopyMode, DomainJoin, Placement, StaticAddress, TargetSpec
 from orchestrator.planfile import spec as s
 
 _FRAME = {"provider", "max_parallel"}
 _LOCAL_PATHS = {"world", "ca_file"}
+_CUSTOMIZING = timedelta(minutes=30)
+"""How long a first boot may take by default where the hypervisor customizes Windows in it."""
+_EITHER = {"workgroup": "domain", "domain": "workgroup"}
+"""A target's own key of these takes the other one of the defaults away."""
 
 
 def build_plan(plan: s.PlanSpec, *, path: Path, sha256: str) -> PlanFile:
@@ -107,18 +112,37 @@ class _Builder:
 
     def _target(self, own: s.TargetEntry) -> TargetSpec:
         defaults = self._plan.defaults.target
-        common = {key: getattr(defaults, key) for key in defaults.model_fields_set}
+        displaced = {_EITHER.get(key) for key in own.model_fields_set}
+        common = {key: getattr(defaults, key) for key in defaults.model_fields_set - displaced}
         given = common | {key: getattr(own, key) for key in own.model_fields_set}
         network, subnet = given.pop("network", None), given.pop("subnet", None)
         memory, address = given.pop("memory", own.memory), given.pop("address", own.address)
         given["admin_password"] = self._secret(given["admin_password"])
         given.setdefault("computer_name", own.vm.upper())
+        given |= self._customization(given)
         return TargetSpec(
             **given,
             memory_bytes=memory,
             network=self._network(network) if network else NetworkSpec(name=subnet),
             address=_address(address),
         )
+
+    def _customization(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what only some hypervisors can do, in the model's own values."""
+        found: dict[str, Any] = {}
+        if isinstance(self._plan.endpoints[given["endpoint"]], s.VsphereEndpoint):
+            found["copy_mode"] = given.get("copy_mode", CopyMode.FULL)
+            found["first_boot_limit"] = given.get("first_boot_limit", _CUSTOMIZING)
+        if (placement := given.get("placement")) is not None:
+            found["placement"] = Placement(**placement.model_dump())
+        if (domain := given.get("domain")) is not None:
+            user = domain.username
+            found["domain"] = DomainJoin(
+                name=domain.name,
+                username=self._secret(user) if isinstance(user, s.SecretSpec) else user,
+                password=self._secret(domain.password),
+            )
+        return found
 
     def _parity(self, own: s.ParityEntry | None) -> ParitySpec:
         common = self._plan.defaults.parity

@@ -12,10 +12,11 @@ from orchestrator.model.machine import Consistency
 from orchestrator.model.network import IsolationMode
 from orchestrator.model.plan import Disposition
 from orchestrator.model.target import CopyMode
+from orchestrator.model.time_zones import DEFAULT, TIME_ZONES
 from orchestrator.planfile import values
 from orchestrator.planfile.nodes import Items, Table, Text
 from orchestrator.planfile.values import BadValue
-from orchestrator.planfile.wording import quoted
+from orchestrator.planfile.wording import quoted, suggest
 
 
 class Protocol(StrEnum):
@@ -133,6 +134,18 @@ def parse_absolute(text: Text) -> str:
     return path
 
 
+def parse_windows_zone(text: Text) -> str:
+    """A time zone by its Windows name, of those that have an index for sysprep."""
+    if text not in TIME_ZONES:
+        hint = suggest(text, TIME_ZONES)
+        if text.upper() in ("UTC", "GMT", "ETC/UTC"):
+            hint = f"write `{DEFAULT}`: the same time, without summer time"
+        elif "/" in text:
+            hint = "write its Windows name, as `tzutil /l` shows it: for example `W. Europe Standard Time`"
+        values.refuse("time-zone", f"{quoted(text)} is no Windows time zone that sysprep knows", hint)
+    return str(text)
+
+
 _ARCH_WHY_NOT = {
     "ia64": "Itanium machines have no hypervisor to be contained on or lifted to",
     "itanium": "Itanium machines have no hypervisor to be contained on or lifted to",
@@ -167,6 +180,31 @@ IpAddress = Annotated[str, reads(lambda text: str(values.parse_address(text))), 
 Destination = Annotated[str, reads(values.parse_flow_target), text_schema(minLength=2)]
 OwnAddress = Annotated[
     str, reads(lambda text: str(values.parse_interface(text))), text_schema(pattern="/[0-9]{1,3}$")
+]
+WindowsZone = Annotated[str, reads(parse_windows_zone), text_schema(enum=list(TIME_ZONES))]
+Workgroup = Annotated[
+    str,
+    reads(
+        values.parse_word(
+            r"[^\s\\/\[\]:;|=,+*?<>\".][^\\/\[\]:;|=,+*?<>\"]{0,14}",
+            "workgroup",
+            "workgroup",
+            'use 1 to 15 characters, none of which is one of \\ / [ ] : ; | = , + * ? < > "',
+        )
+    ),
+    text_schema(minLength=1, maxLength=15),
+]
+DomainName = Annotated[
+    str,
+    reads(
+        values.parse_word(
+            r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*",
+            "domain",
+            "domain name",
+            "write its DNS name, for example `corp.example.net`",
+        )
+    ),
+    text_schema(pattern="^[A-Za-z0-9][A-Za-z0-9.-]*$"),
 ]
 Cron = Annotated[str, reads(values.parse_cron), text_schema(minLength=9)]
 Port = Annotated[int, whole(1, 65535), number_schema(1, 65535)]

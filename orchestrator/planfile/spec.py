@@ -238,6 +238,28 @@ Address = Annotated[
 ]
 
 
+class PlacementSpec(Spec):
+    """Where a target is put on vSphere. What is left away is taken where only one is possible."""
+
+    datacenter: f.Label | None = Field(None, description="Its name or inventory path.")
+    cluster: f.Label | None = Field(None, description="A cluster or standalone host, by name or path.")
+    pool: f.Label | None = Field(None, description="A resource pool; without: the cluster's own.")
+    folder: f.Label | None = Field(None, description="A folder of machines; without: the datacenter's own.")
+    datastore: f.Label | None = Field(None, description="Where its disks lie.")
+
+
+class DomainSpec(Spec):
+    """The domain that a target joins at its first boot."""
+
+    name: f.DomainName = Field(description="Its DNS name.", examples=["corp.example.net"])
+    username: TextOrSecret = Field(
+        description="Who lets it in: text or a reference.", examples=["{env: JOIN_USER}"]
+    )
+    password: SecretSpec = Field(
+        description="A reference, never the password.", examples=["{env: JOIN_PASSWORD}"]
+    )
+
+
 class TargetDefaults(Spec):
     """What targets have in common. A key that a host's target does not give is taken from here."""
 
@@ -247,7 +269,9 @@ class TargetDefaults(Spec):
         None, description="The golden image, or an Azure image as publisher:offer:sku:version."
     )
     copy_mode: f.CopyWord = Field(
-        CopyMode.OVERLAY, alias="copy", description="overlay (quick) or full (stands alone)."
+        CopyMode.OVERLAY,
+        alias="copy",
+        description="overlay (quick) or full (stands alone); on vSphere only, and by default, full.",
     )
     cpus: Annotated[int, f.whole(1, 256), f.number_schema(1, 256)] = Field(
         2, description="Virtual processors."
@@ -264,6 +288,12 @@ class TargetDefaults(Spec):
     address: Address = Field(DhcpWord.DHCP, description="dhcp, or {ip, gateway, dns}.")
     first_boot_limit: f.Duration | None = Field(
         None, description="How long the first boot may take.", examples=["15m"]
+    )
+    placement: PlacementSpec | None = Field(None, description="vSphere only: where it is put.")
+    workgroup: f.Workgroup | None = Field(None, description="vSphere only; default: WORKGROUP.")
+    domain: DomainSpec | None = Field(None, description="vSphere only: the domain that it joins.")
+    time_zone: f.WindowsZone | None = Field(
+        None, description="vSphere only: by its Windows name.", examples=["W. Europe Standard Time"]
     )
 
 

@@ -8,10 +8,10 @@ from itertools import islice
 
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.planfile.nodes import ENOUGH, Table
-from orchestrator.planfile.rules import change, hosts, networks, order, targets
+from orchestrator.planfile.rules import change, customization, hosts, networks, order, targets
 from orchestrator.planfile.rules.view import Document
 
-RULES = (*change.RULES, *networks.RULES, *hosts.RULES, *order.RULES, *targets.RULES)
+RULES = (*change.RULES, *networks.RULES, *hosts.RULES, *order.RULES, *targets.RULES, *customization.RULES)
 
 
 def check_rules(root: Table, today: date, profiles: tuple[str, ...] = ()) -> list[Diagnostic]:
