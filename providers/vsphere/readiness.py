@@ -31,12 +31,14 @@ _OLDER_IDS = ("windows9Server64Guest", "windows2019srv_64Guest", "windows2019srv
 _MEMORY_STEP = 4 * 1024**2
 _TOOLS = "guest.toolsVersionStatus2"
 _RECENT = 30.0
+_FRESH = 2.0
+"""Seconds for which a hindrance found in what was read earlier is believed without another look."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     ground: Ground
-    until: float
+    at: float
 
 
 class Readiness:
@@ -51,6 +53,13 @@ class Readiness:
 
     def findings(self, spec: TargetSpec) -> tuple[Finding, ...]:
         """Return what was checked; a finding that is not ok is a hindrance."""
+        found = self._look(spec)
+        if any(not one.ok for one in found) and self._forget_older():
+            # It may be gone by now, not least by what this run has done since.
+            return self._look(spec)
+        return found
+
+    def _look(self, spec: TargetSpec) -> tuple[Finding, ...]:
         return (*spec_findings(spec), *self._image(spec), *self._place(spec))
 
     def _image(self, spec: TargetSpec) -> Iterator[Finding]:
@@ -104,9 +113,18 @@ class Readiness:
 
     def _ground(self) -> Ground:
         with self._guard:
-            if self._last is None or time.monotonic() >= self._last.until:
-                self._last = _Read(survey(self._link), time.monotonic() + _RECENT)
+            if self._last is None or time.monotonic() - self._last.at >= _RECENT:
+                self._last = _Read(survey(self._link), time.monotonic())
             return self._last.ground
+
+    def _forget_older(self) -> bool:
+        """Forget what was read a while ago; tell whether there was any."""
+        with self._guard:
+            if self._last is None or time.monotonic() - self._last.at < _FRESH:
+                return False
+            self._last = None
+            self._templates.clear()
+            return True
 
     def _template(self, name: str) -> View | None:
         with self._guard:
