@@ -35,7 +35,7 @@ class Seen:
 
 @dataclass(slots=True)
 class _Question:
-    spec: Any
+    specs: tuple[Any, ...]
     answer: dict[str, Seen] | None = None
     error: Exception | None = None
 
@@ -50,12 +50,12 @@ class Batch:
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(self, spec: Any) -> dict[str, Seen]:
-        """Return what a filter spec selects, by managed object id. Raises pyvmomi's faults.
+    def ask(self, *specs: Any) -> dict[str, Seen]:
+        """Return what filter specs select, by managed object id. Raises pyvmomi's faults.
 
         There may be more in it than was asked for: what others asked for in the same call.
         """
-        mine = _Question(spec)
+        mine = _Question(specs)
         with self._guard:
             self._open.append(mine)
         with self._turn:
@@ -70,7 +70,7 @@ class Batch:
 
     def _answer(self, batch: list[_Question]) -> None:
         try:
-            found = _together(self.collector(), [question.spec for question in batch])
+            found = _together(self.collector(), [spec for question in batch for spec in question.specs])
             for question in batch:
                 question.answer = found
         except Exception as error:

@@ -2,7 +2,7 @@
 those that are named."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ class View:
     props: Props
     networks: dict[str, str]
     tasks: tuple[Seen, ...]
+    seen: Mapping[str, Seen]
+    """The whole answer, with what was asked for beside the machine."""
 
 
 class VsphereInventory:
@@ -104,11 +106,14 @@ class VsphereInventory:
         found = self._known([ref.id]) or self._by_uuid(ref)
         return self._link.obj(vim.VirtualMachine, found[0])
 
-    def view(self, ref: MachineRef, *extra: str) -> View:
-        """Return one machine as vCenter has it now, `extra` property paths too. Raises NOT_FOUND."""
+    def view(self, ref: MachineRef, *extra: str, beside: Sequence[Any] = ()) -> View:
+        """Return one machine as vCenter has it now, `extra` property paths too. Raises NOT_FOUND.
+
+        What the filter specs `beside` select is read in the same call, unless some of it is gone.
+        """
         for found in (self._known([ref.id]), None):
             moids = found or self._by_uuid(ref)
-            for view in self.views(moids, *extra):
+            for view in self.views(moids, *extra, beside=beside):
                 if view.props.get("config.instanceUuid") == ref.id:
                     return view
             self._forget(ref.id)
@@ -128,22 +133,25 @@ class VsphereInventory:
         found = self._named([name], templates=True)
         return self._link.obj(vim.VirtualMachine, found[0]) if found else None
 
-    def views(self, moids: Iterable[str], *extra: str) -> list[View]:
+    def views(self, moids: Iterable[str], *extra: str, beside: Sequence[Any] = ()) -> list[View]:
         """Return these machines as vCenter has them now; one that is gone is left out."""
         wanted = list(dict.fromkeys(moids))
         found = []
         for at in range(0, len(wanted), _CHUNK):
-            found += self._chunk(wanted[at : at + _CHUNK], extra)
+            found += self._chunk(wanted[at : at + _CHUNK], extra, beside)
         return found
 
-    def _chunk(self, moids: list[str], extra: Sequence[str]) -> list[View]:
+    def _chunk(self, moids: list[str], extra: Sequence[str], beside: Sequence[Any] = ()) -> list[View]:
         vms = [self._link.obj(vim.VirtualMachine, moid) for moid in moids]
         hops = (
             toward(vim.VirtualMachine, "network", vim.Network, ("name",)),
             toward(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
         )
         spec = of(vim.VirtualMachine, vms, (*DETAILS, DETAILED_PATH, *extra), *hops)
-        seen = self._link.find("read the machines", lambda: self._link.fetch("read the machines", spec))
+        what = "read the machines"
+        seen = self._link.find(what, lambda: self._link.fetch(what, spec, *beside))
+        if seen is None and beside:
+            return self._chunk(moids, extra)
         if seen is None:  # one of them is gone, and vCenter names only that one
             return [] if len(moids) == 1 else [v for moid in moids for v in self._chunk([moid], extra)]
         names = {
@@ -153,7 +161,8 @@ class VsphereInventory:
         found = [seen[moid] for moid in moids if moid in seen and "config.instanceUuid" in seen[moid].props]
         self._learn(found)
         return [
-            View(one.obj, one.props, names, tuple(t for t in tasks if _entity(t) == one.id)) for one in found
+            View(one.obj, one.props, names, tuple(t for t in tasks if _entity(t) == one.id), seen)
+            for one in found
         ]
 
     def _machine(self, view: View) -> Machine:

@@ -112,16 +112,15 @@ class VsphereIsolation:
             return Plan(cards, mark_of(view.props) if network is None else network.id)
 
         where = f"move it to network {spec.network.name}" if spec.network is not None else "unplug it"
-        view = self._reconfigure(ref, plan, f"isolate machine {ref.name}: {where}", effect)
+        beside = self._beside(spec)
+        view = self._reconfigure(ref, plan, f"isolate machine {ref.name}: {where}", effect, beside)
         self._neighbours.remember(view)
         return self._inventory.to_machine(view)
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
         """See the contract."""
-        view = self._inventory.view(ref, *_EXTRA)
-        host, network = _host(view), None
-        if spec.mode is not IsolationMode.UNPLUGGED and spec.network is not None:
-            network = networkrole.find(self._networks, spec.network, host)
+        view = self._inventory.view(ref, *_EXTRA, beside=self._beside(spec))
+        host, network = _host(view), self._network(spec, view)
         sealed = spec.mode is IsolationMode.SEALED and network is not None
         neighbours = self._neighbours.on(network, view) if sealed and network is not None else ()
         scene = Scene(view.props, host, network, neighbours)
@@ -145,10 +144,17 @@ class VsphereIsolation:
         self._neighbours.remember(view)
         return self._inventory.to_machine(view)
 
-    def _reconfigure(self, ref: MachineRef, plan: Callable[[View], Plan], what: str, effect: Effect) -> View:
+    def _reconfigure(
+        self,
+        ref: MachineRef,
+        plan: Callable[[View], Plan],
+        what: str,
+        effect: Effect,
+        beside: Sequence[Any] = (),
+    ) -> View:
         """Change cards and mark as planned, in one task; return the machine after it."""
         for _ in range(_ATTEMPTS):
-            view = settled(self._link, self._inventory, ref, what, *_EXTRA)
+            view = settled(self._link, self._inventory, ref, what, *_EXTRA, beside=beside)
             wanted = plan(view)
             found = by_mac(view.props, ref.name)
             edits = [e for key, one in wanted.cards.items() if (e := change(found[key], one)) is not None]
@@ -159,18 +165,22 @@ class VsphereIsolation:
                 changeVersion=view.props["config.changeVersion"], deviceChange=edits, extraConfig=options
             )
             try:
-                self._link.run(effect, what, partial(view.vm.ReconfigVM_Task, config))
+                task = self._link.act(effect, what, partial(view.vm.ReconfigVM_Task, config))
+                effect.task(what, task._moId)
+                return self._after(ref, wanted, what, task)
             except ProviderError as error:
                 if not is_fault(error, vim.fault.ConcurrentAccess):
                     raise
-                continue
-            return self._after(ref, wanted, what)
         message = f"cannot {what}: others change it all the time"
         raise conflict(message, "wait until they are done, then try again")
 
-    def _after(self, ref: MachineRef, wanted: Plan, what: str) -> View:
+    def _after(self, ref: MachineRef, wanted: Plan, what: str, task: Any) -> View:
         """Look whether it came about: vCenter has reported success and left a card where it was."""
         view = self._inventory.view(ref, *_EXTRA)
+        # A task that has ended by then stands among the machine's own: no call is needed to wait for it.
+        if not any(one.id == task._moId and one.props.get("info.state") == "success" for one in view.tasks):
+            self._link.outcome(what, task)
+            view = self._inventory.view(ref, *_EXTRA)
         found = by_mac(view.props, ref.name)
         if set(found) != set(wanted.cards):
             message = f"the cards of {ref.name} are not those that were changed: {', '.join(sorted(found))}"
@@ -181,17 +191,28 @@ class VsphereIsolation:
             raise permanent(message, "look at the machine's cards in vCenter, then resume the run")
         return view
 
+    def _beside(self, spec: IsolationSpec) -> list[Any]:
+        """Return what reads the spec's network along with a machine."""
+        moved = spec.mode is not IsolationMode.UNPLUGGED and spec.network is not None
+        return self._networks.beside(spec.network.name) if moved and spec.network is not None else []
+
+    def _network(self, spec: IsolationSpec, view: View) -> Portgroup | None:
+        """Return the spec's network as it was when `view` was read. Raises ProviderError: CONFLICT."""
+        if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
+            return None
+        found = self._networks.named(spec.network.name, view.seen)
+        return networkrole.choose(self._networks, found, spec.network, _host(view))
+
     def _usable(self, spec: IsolationSpec, view: View) -> Portgroup | None:
         """Return the network to move to, None for unplugged. Raises ProviderError: NOT_FOUND, CONFLICT."""
         if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
             return None
-        host = _host(view)
-        network = networkrole.find(self._networks, spec.network, host)
+        network = self._network(spec, view)
         if network is None:
             what = f"network {spec.network.name} on {self._link.endpoint}"
             raise not_found(what)
         networkrole.refuse_misfit(network, spec.network)
-        if host not in network.hosts:
+        if _host(view) not in network.hosts:
             message = f"the host of machine {view.props['name']} does not have network {spec.network.name}"
             raise conflict(message, "make it there, too, or move the machine to a host that has it")
         return network

@@ -102,10 +102,10 @@ class Link:
                 return None
             raise
 
-    def fetch(self, what: str, spec: Any) -> dict[str, Seen]:
-        """Return what a filter spec selects (see `batch.of`), by managed object id, in one call that others
+    def fetch(self, what: str, *specs: Any) -> dict[str, Seen]:
+        """Return what filter specs select (see `batch.of`), by managed object id, in one call that others
         may share."""
-        return self.read(what, lambda: self._batch.ask(spec))
+        return self.read(what, lambda: self._batch.ask(*specs))
 
     def list_all(self, what: str, kinds: Sequence[Any], paths: Sequence[str], root: Any = None) -> list[Seen]:
         """Return these properties of all objects of these kinds, in pages, through a view made for it.

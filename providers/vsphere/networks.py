@@ -6,7 +6,7 @@ not change. What is said of it is read anew each time, unless `recent` is asked 
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,14 +70,21 @@ class Networks:
         """Read the hosts of a datacenter, and whatever belongs to networks there."""
         return self._site(self._link.read("list the hosts", lambda: self._walk(datacenter)))
 
-    def named(self, name: str) -> list[Portgroup]:
-        """Return the networks of this name as they are now."""
-        with self._guard:
-            known = self._ids.get(name)
-        found = [] if known is None else [one for one in self.look(known) if one.name == name]
-        if known is not None and len(found) == len(known):
-            return found
+    def named(self, name: str, seen: Mapping[str, Seen] | None = None) -> list[Portgroup]:
+        """Return the networks of this name as they are now; `seen` is an answer to a question that had
+        `beside(name)` in it."""
+        known = self._known(name)
+        if known:
+            read = self.look(known) if seen is None else self.among(seen, known)
+            found = [one for one in read if one.name == name]
+            if len(found) == len(known):
+                return found
         return [one for one in self.site().portgroups() if one.name == name]
+
+    def beside(self, name: str) -> list[Any]:
+        """Return the filter specs that read the networks of this name along with something else."""
+        known = self._known(name)
+        return [network_spec(known, self._link.content)] if known else []
 
     def recent(self, name: str) -> list[Portgroup]:
         """Return the networks of this name as they were a moment ago: for a preview, never for a proof."""
@@ -101,11 +108,16 @@ class Networks:
             return [] if len(wanted) == 1 else [pg for obj in wanted for pg in self.look([obj])]
         return self.among(seen, wanted)
 
-    def among(self, seen: dict[str, Seen], objects: Iterable[Any]) -> list[Portgroup]:
+    def among(self, seen: Mapping[str, Seen], objects: Iterable[Any]) -> list[Portgroup]:
         """Return these networks from an answer to `network_spec`."""
         site = self._site(seen.values())
         found = (site.portgroup(seen[obj._moId]) for obj in objects if obj._moId in seen)
         return [one for one in found if one is not None]
+
+    def _known(self, name: str) -> tuple[Any, ...]:
+        """Return what the name stood for when the networks were last listed."""
+        with self._guard:
+            return self._ids.get(name, ())
 
     def datacenter(self, portgroup: Portgroup) -> str | None:
         """Return the name of a network's datacenter."""

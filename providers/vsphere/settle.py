@@ -2,6 +2,8 @@
 back at once must not decide before that task has ended."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from orchestrator.model.machine import MachineRef
 from providers.vsphere.batch import Seen
@@ -15,14 +17,22 @@ _OURS = re.compile("snapshot|consolidat|power|suspend|reset|reconfig", re.IGNORE
 _LOOKS = 5
 
 
-def settled(link: Link, inventory: VsphereInventory, ref: MachineRef, what: str, *extra: str) -> View:
-    """Return the machine as it is once the tasks that could be ours have ended, `extra` property paths too.
+def settled(
+    link: Link,
+    inventory: VsphereInventory,
+    ref: MachineRef,
+    what: str,
+    *extra: str,
+    beside: Sequence[Any] = (),
+) -> View:
+    """Return the machine as it is once the tasks that could be ours have ended, with `extra` property paths
+    and what `beside` selects.
 
     One call where none runs. `what` is about to be done. Raises ProviderError: NOT_FOUND; CONFLICT where they
     do not end.
     """
     for _ in range(_LOOKS):
-        view = inventory.view(ref, *extra)
+        view = inventory.view(ref, *extra, beside=beside)
         under_way = [task for task in view.tasks if _may_be_ours(task)]
         if not under_way:
             return view
