@@ -1,4 +1,4 @@
-"""Where a vSphere target is put, what it joins: read, merged with the defaults, refused where it is in vain."""
+"""Where a vSphere target is put, what it joins: read, merged with the defaults, refused elsewhere."""
 
 from datetime import timedelta
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pyVmomi import SoapAdapter, vim
+from pyVmomi import SoapAdapter, VmomiSupport, vim
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.diagnostics import FerryError
@@ -22,6 +22,7 @@ from providers.vsphere.customization import (
 )
 from tests.unit.builders import a_target
 
+NEWEST = VmomiSupport.newestVersions.Get("vim")
 SECRETS = Opened("Adm1n-s3cret", "CORP\\joiner", "J0in-s3cret")
 DOMAIN = DomainJoin(name="corp.example", username="CORP\\joiner", password=SecretRef(env="JOIN"))
 
@@ -81,7 +82,7 @@ def test_the_specification_can_be_sent() -> None:
     """pyvmomi refuses what lacks a needed field only when it writes the call."""
     address = StaticAddress(ip="198.51.100.20/26")
     for target in (a_target(address=address, domain=DOMAIN), a_target()):
-        text = SoapAdapter.Serialize(specification(target, SECRETS))
+        text = SoapAdapter.Serialize(specification(target, SECRETS), version=NEWEST)
         assert b"FILE01N" in text if isinstance(text, bytes) else "FILE01N" in text
 
 
