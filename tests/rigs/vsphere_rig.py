@@ -200,7 +200,7 @@ class VsphereRig:
     def _network_word(self, card: Any) -> str:
         if isinstance(card.backing, _CARD.DistributedVirtualPortBackingInfo):
             key = card.backing.port.portgroupKey
-            return f"dvportgroup:{vim.Network(key, self._si._stub).name}"
+            return f"dvportgroup:{vim.dvs.DistributedVirtualPortgroup(key, self._si._stub).name}"
         return f"portgroup:{card.backing.deviceName}"
 
     def move_nic(self, ref: MachineRef, nic: Nic) -> None:
