@@ -2,20 +2,21 @@
 
 The simulator ends when the process that started it does, so that no test leaves one behind; a lab has to
 stay up between a person's commands, and this process is what it belongs to. What others need to find it
-stands in FOLDER/vcenter.json; the password stands in a file of its own that only its owner can read.
+stands in FOLDER/vcenter.json; passwords stand in files of their own that only their owner can read.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
 from pathlib import Path
 
 from tests.rigs.vcsim import Vcsim, govc, vcsim
-from vlab.places import IMAGES, PASSWORD, RECORD
+from vlab.places import ADMIN_PASSWORD, IMAGES, PASSWORD, RECORD
 from vlab.world import furnish
 
 
@@ -33,9 +34,8 @@ def main(folder: Path) -> int:
 
 
 def _publish(folder: Path, simulator: Vcsim) -> None:
-    password = folder / PASSWORD
-    password.touch(mode=0o600)
-    password.write_text(simulator.password + "\n", encoding="utf-8")
+    _keep(folder / PASSWORD, simulator.password)
+    _keep(folder / ADMIN_PASSWORD, f"{secrets.token_urlsafe(12)}.aB1")
     facts = {
         "pid": os.getpid(),
         "url": simulator.url,
@@ -48,6 +48,11 @@ def _publish(folder: Path, simulator: Vcsim) -> None:
     fresh = folder / f"{RECORD}.new"
     fresh.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     fresh.replace(folder / RECORD)
+
+
+def _keep(path: Path, password: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(password + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 from lab.programs import LabError
 from lab.teller import Teller, say
 
-from vlab.places import IMAGES, PASSWORD
+from vlab.places import ADMIN_PASSWORD, IMAGES, PASSWORD
 from vlab.vcenter import VCenter
 from vlab.world import raw_images
 
@@ -73,10 +73,10 @@ def demo() -> None:
     if (HOME / "run").exists():
         say(f"The main job has run already: {_run()}.")
         say("`undo` takes it back, `clean` removes the lab.")
-        _show(vcenter, teller)
+        _show(teller)
         return
     plan, changes = _write_plan(vcenter), HOME / "cs.json"
-    _show(vcenter, teller)
+    _show(teller)
     teller.ferry("doctor", plan)
     teller.ferry("discover", "--plan", plan, "--all")
     teller.ferry("plan", "validate", plan)
@@ -87,7 +87,7 @@ def demo() -> None:
     for host in HOSTS:
         teller.ferry("parity", _run(), "--host", host, gate=True)
     teller.ferry("report", _run(), "-f", "html,text,json", "-o", HOME / "report-after")
-    _show(vcenter, teller)
+    _show(teller)
     say(f"The board's report after the run: {HOME / 'report-after' / 'report.html'}")
     say("`undo` takes the run back, `clean` removes the lab.")
 
@@ -101,7 +101,7 @@ def undo() -> None:
     teller = Teller(_own(vcenter))
     teller.ferry("plan", "undo", _run(), "--delete-disks")
     (HOME / "run").rename(HOME / "run-undone")
-    _show(vcenter, teller)
+    _show(teller)
 
 
 def clean() -> None:
@@ -142,26 +142,26 @@ def _own(vcenter: VCenter) -> dict[str, str]:
     """The environment of ferry and govc: a state of the lab's own, made passwords that open nothing else."""
     return {
         "FERRY_STATE": f"sqlite:///{_home('state.db')}",
-        "LAB_VC_PASSWORD": vcenter.password,
-        "LAB_ADMIN_PASSWORD": "Lab-only-9f3c!",
+        "LAB_VC_PASSWORD": vcenter.secret(PASSWORD),
+        "LAB_ADMIN_PASSWORD": vcenter.secret(ADMIN_PASSWORD),
         **vcenter.govc_environment(),
         "PATH": f"{Path(vcenter.facts['govc']).parent}:{os.environ['PATH']}",
     }
 
 
-def _show(vcenter: VCenter, teller: Teller) -> None:
+def _show(teller: Teller) -> None:
     """Show the world as govc sees it."""
-    govc = [vcenter.facts["govc"]]
-    commands = [["ls", "-l", "vm/Branch"], ["ls", "-l", "network"]]
+    commands = ["ls -l vm/Branch", "ls -l network"]
     for host in HOSTS:
-        commands += [["device.info", "-vm", host, "ethernet-*"], ["snapshot.tree", "-vm", host, "-D"]]
-    teller.show(*([*govc, *command] for command in commands))
+        commands += [f"device.info -vm {host} ethernet-*", f"snapshot.tree -vm {host} -D"]
+    teller.show(*(["govc", *command.split()] for command in commands))
 
 
 def _shell_word(name: str, value: str, vcenter: VCenter) -> str:
-    """A value as a shell reads it; the password stays in its file."""
-    if value == vcenter.password:
-        return f'"$(cat {shlex.quote(str(_home(PASSWORD)))})"'
+    """A value as a shell reads it; a password stays in its file."""
+    if name.endswith("PASSWORD"):
+        file = ADMIN_PASSWORD if value == vcenter.secret(ADMIN_PASSWORD) else PASSWORD
+        return f'"$(cat {shlex.quote(str(_home(file)))})"'
     if name == "PATH":
         return f'{shlex.quote(str(Path(vcenter.facts["govc"]).parent))}:"$PATH"'
     return shlex.quote(value)

@@ -71,17 +71,16 @@ class VCenter:
             time.sleep(0.05)
         (self.folder / RECORD).unlink(missing_ok=True)
 
-    @property
-    def password(self) -> str:
-        """Its administrator's password."""
-        return (self.folder / PASSWORD).read_text(encoding="utf-8").strip()
+    def secret(self, name: str) -> str:
+        """One of the passwords, by the name of the file that it stands in."""
+        return (self.folder / name).read_text(encoding="utf-8").strip()
 
     def govc_environment(self) -> dict[str, str]:
         """What govc needs to find it, and to keep nothing in the home folder."""
         return {
             "GOVC_URL": self.facts["url"],
             "GOVC_USERNAME": self.facts["username"],
-            "GOVC_PASSWORD": self.password,
+            "GOVC_PASSWORD": self.secret(PASSWORD),
             "GOVC_TLS_CA_CERTS": self.facts["ca_file"],
             "GOVC_PERSIST_SESSION": "false",
             "GOVMOMI_HOME": str(self.folder / "govc"),
