@@ -14,8 +14,8 @@ from providers.vsphere.snapshots import VsphereSnapshots
 from providers.vsphere.staging import VsphereStaging
 
 CAPABILITIES = frozenset(Capability) - {Capability.ISOLATE_FILTERED, Capability.STAGE_OVERLAY}
-"""No packet filter of ours: a distributed filter is NSX's, a standard portgroup has none. No linked clones: a target
-that needs its template's disk for ever is none to rely on."""
+"""No packet filter of ours: a distributed filter is NSX's, a standard portgroup has none. No linked clones: a
+target that needs its template's disk for ever is none to rely on."""
 
 
 class VsphereReader:

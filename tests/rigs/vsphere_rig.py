@@ -64,6 +64,7 @@ class VsphereRig:
         self._si = sim.connect()
         self.faults = VsphereFaults(sim, self._si)
         self._numbers = itertools.count(1)
+        self._slow: list[Any] = []
         golden = folder / "golden.raw"
         golden.write_bytes(b"\x42" * BLOCK + bytes(DISK_BYTES - BLOCK))
         self._golden = golden
@@ -77,6 +78,7 @@ class VsphereRig:
         )
         self.site_network = "site-filtered"
         self._add_portgroup(self.site_network, "vSwitch0")
+        self._kept = {g.spec.name for host in self._hosts() for g in host.config.network.portgroup}
 
     def secrets(self, ref: SecretRef) -> str:
         return {"RIG_VC_PASSWORD": self.sim.password, "RIG_GUEST_PASSWORD": _GUEST[1]}[str(ref.env)]
@@ -114,8 +116,8 @@ class VsphereRig:
             for number in range(8):
                 self._done(vm.CreateSnapshot_Task(f"old-{number}", "", False, False))
             return
-        self.sim.control("task_delay", method="ReconfigVM", ms=3000)
-        vm.ReconfigVM_Task(vim.vm.ConfigSpec())
+        self.sim.control("task_delay", method="ReconfigVM", ms=2000)
+        self._slow.append(vm.ReconfigVM_Task(vim.vm.ConfigSpec()))
         self.sim.control("task_delay", method="ReconfigVM", ms=0)
 
     def make_guest(self, name: str) -> MachineRef:
@@ -146,7 +148,8 @@ class VsphereRig:
     def describe(self, ref: MachineRef) -> str:
         vm = self._vm(ref)
         config = json.dumps(vm.config, cls=VmomiJSONEncoder.VmomiJSONEncoder, indent=1, sort_keys=True)
-        snapshots = [(n.snapshot._moId, n.name, n.description) for n in _nodes(vm)]
+        nodes = _nodes(getattr(vm, "snapshot", None))  # unset, the simulator says nothing of it
+        snapshots = [(n.snapshot._moId, n.name, n.description) for n in nodes]
         return f"{vm.runtime.powerState}\n{snapshots}\n{_PASSING.sub('', config)}"
 
     def _vm(self, ref: MachineRef) -> Any:
@@ -154,13 +157,34 @@ class VsphereRig:
         assert found is not None, f"{ref.name} is not there"
         return found
 
-    def _vms(self) -> list[Any]:
-        root = self._si.content.rootFolder
-        view = self._si.content.viewManager.CreateContainerView(root, [vim.VirtualMachine], True)
-        try:
-            return list(view.view)
-        finally:
-            view.DestroyView()
+    def _vms(self, *paths: str) -> list[tuple[str, dict[str, Any]]]:
+        """Every machine's id and these properties, in one call: a call for each is slow with hundreds."""
+        content, pc = self._si.content, vmodl.query.PropertyCollector
+        view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+        walk = pc.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
+        start = pc.ObjectSpec(obj=view, skip=True, selectSet=[walk])
+        wanted = pc.PropertySpec(type=vim.VirtualMachine, pathSet=list(paths), all=False)
+        spec = pc.FilterSpec(objectSet=[start], propSet=[wanted])
+        found = content.propertyCollector.RetrieveContents([spec])
+        view.DestroyView()
+        return [(one.obj._moId, {p.name: p.val for p in one.propSet}) for one in found]
+
+    def tidy(self) -> None:
+        """Remove what a test made, but the rig's own template and networks: listings stay short."""
+        while self._slow:
+            done(self._slow.pop())
+        for moref, props in self._vms("name"):
+            if props["name"] != self.golden_image:
+                self.sim.control("delete", moref=moref)
+        for host in self._hosts():
+            system = host.configManager.networkSystem
+            network = host.config.network
+            for group in network.portgroup:
+                if group.spec.name not in self._kept:
+                    system.RemovePortGroup(group.spec.name)
+            for switch in network.vswitch:
+                if switch.name != "vSwitch0":
+                    system.RemoveVirtualSwitch(switch.name)
 
     def _done(self, task: Any) -> Any:
         return done(task)
@@ -249,11 +273,14 @@ class VsphereRig:
     def objects(self, kind: ObjectKind) -> frozenset[str]:
         match kind:
             case ObjectKind.VM:
-                return frozenset(vm.config.instanceUuid for vm in self._vms() if not vm.config.template)
+                found = self._vms("config.instanceUuid", "config.template")
+                return frozenset(p["config.instanceUuid"] for _, p in found if not p["config.template"])
             case ObjectKind.SNAPSHOT:
-                return frozenset(f"{vm._moId}/{n.snapshot._moId}" for vm in self._vms() for n in _nodes(vm))
+                trees = [(moref, _nodes(props.get("snapshot"))) for moref, props in self._vms("snapshot")]
+                return frozenset(f"{moref}/{n.snapshot._moId}" for moref, nodes in trees for n in nodes)
             case ObjectKind.CLAIM:
-                return frozenset(vm._moId for vm in self._vms() if _option(vm, _CLAIM))
+                found = self._vms("config.extraConfig")
+                return frozenset(moref for moref, p in found if _option(p.get("config.extraConfig", ())))
             case ObjectKind.NETWORK:
                 return frozenset(network.name for network in self._datacenter().network)
             case ObjectKind.DISK:
@@ -273,8 +300,7 @@ class VsphereRig:
         yield from self.sim.control("texts")["texts"]
 
 
-def _nodes(vm: Any) -> Iterator[Any]:
-    info = getattr(vm, "snapshot", None)  # unset, the simulator says nothing of it
+def _nodes(info: Any) -> Iterator[Any]:
     waiting = list(info.rootSnapshotList) if info is not None else []
     while waiting:
         node = waiting.pop()
@@ -282,8 +308,8 @@ def _nodes(vm: Any) -> Iterator[Any]:
         waiting += node.childSnapshotList or []
 
 
-def _option(vm: Any, key: str) -> str:
-    return next((str(o.value) for o in vm.config.extraConfig if o.key == key), "")
+def _option(options: Any) -> str:
+    return next((str(o.value) for o in options if o.key == _CLAIM), "")
 
 
 def done(task: Any) -> Any:
@@ -339,6 +365,7 @@ def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VsphereRig]
 
 
 @pytest.fixture
-def rig(shared_rig: VsphereRig) -> VsphereRig:
-    """The rig of one test: names never come twice, and faults end with their test."""
-    return shared_rig
+def rig(shared_rig: VsphereRig) -> Iterator[VsphereRig]:
+    """The rig of one test: names never come twice, and what it made goes at its end."""
+    yield shared_rig
+    shared_rig.tidy()
