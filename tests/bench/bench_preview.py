@@ -8,6 +8,8 @@ Peer `bare-read`, on KVM: open a read-only connection; for all domains at once t
 statistics; for each domain its XML and the list of its snapshots; the networks with their XML; the list
 of secrets; the capabilities. Nothing is parsed or checked, and the disks' images are not looked at.
 
+vSphere's rows are in `preview_vsphere`: a listing of 5,000 machines on a simulated vCenter.
+
 The simulated provider has no peer (`none`): its rows only show how reading grows with the number.
 
 KVM's domains are stopped: a running one costs the same calls, and 200 of them would not fit. Memory is
@@ -27,15 +29,15 @@ from orchestrator.changeset.observe import Observations, observe
 from orchestrator.contract.provider import Provider
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.machine import PowerState
-from orchestrator.model.plan import ChangeRequest, Expect, PlanFile
 from orchestrator.model.secret import SecretRef
 from providers.kvm import provider as kvm
 from providers.simulated import World
 from providers.simulated import provider as simulated
 from providers.simulated.world import Attachment, SimDisk, SimMachine, SimNic
+from tests.bench import preview_vsphere
 from tests.bench.fleet import fleet, versions
 from tests.bench.harness import document, growth_mib, interleaved, main, row, say, timed
-from tests.unit.builders import a_host_plan
+from tests.bench.plans import sealing_plan
 
 KVM_COUNTS = (20, 200)
 SIMULATED_COUNTS = (20, 200, 1000)
@@ -59,7 +61,9 @@ def run(smallest: bool) -> dict[str, Any]:
                 name="lab", provider="simulated", settings={"world": f"{folder}/centre.json"}
             )
             rows += _simulated_rows(endpoint, names, rounds)
-    return document("preview", rows, packages=("libvirt-python", "pydantic"), **numbers)
+    found, simulator = preview_vsphere.rows(smallest, rounds)
+    packages = ("libvirt-python", "pydantic", "pyvmomi")
+    return document("preview", [*rows, *found], packages=packages, **numbers, **simulator)
 
 
 def _kvm_rows(endpoint: EndpointSettings, names: list[str], rounds: int) -> list[dict[str, Any]]:
@@ -100,7 +104,7 @@ def _check(observed: Observations, count: int) -> None:
 
 def ours(endpoint: EndpointSettings, names: list[str]) -> Callable[[], Observations]:
     """Return the reading as preview does it."""
-    plan = _plan(endpoint, names)
+    plan = sealing_plan(endpoint, names)
 
     def read() -> Observations:
         reader = PROVIDERS[endpoint.provider].open_reader(endpoint, _no_secret)
@@ -126,24 +130,6 @@ def _bare_libvirt(uri: str) -> object:
     found = (stats, domains, networks, conn.listAllSecrets(), conn.getCapabilities())
     conn.close()
     return found
-
-
-def _plan(endpoint: EndpointSettings, names: list[str]) -> PlanFile:
-    """A plan that seals all of these off, on a network that is made."""
-    hosts = [
-        a_host_plan(name.upper(), vm=name, expect=Expect(), target=None, parity=None, wave="all")
-        for name in names
-    ]
-    return PlanFile(
-        path="plan.yaml",
-        sha256="0" * 64,
-        name="bench",
-        owner="bench",
-        change=ChangeRequest(),
-        endpoints=(endpoint,),
-        hosts=tuple(hosts),
-        waves=("all",),
-    )
 
 
 def _centre(path: Path, count: int) -> list[str]:

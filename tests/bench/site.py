@@ -19,6 +19,7 @@ from pyVmomi import vim
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.machine import MachineRef
 from orchestrator.model.secret import SecretRef
+from tests.rigs import vcsim as rig
 from tests.rigs.vcsim import GOVC, Vcsim, vcsim
 
 MIB = 1024**2
@@ -127,8 +128,10 @@ class Site:
 
 
 @contextmanager
-def site(**inventory: int) -> Iterator[Site]:
-    """A simulated vCenter for one bench; see Vcsim for the inventory's words."""
+def site(*, start_seconds: int = 0, **inventory: int) -> Iterator[Site]:
+    """A simulated vCenter for one bench; see Vcsim for the inventory's words. `start_seconds`: how long it
+    may take to start, where the rig's own limit is too short for its size."""
+    rig.START_SECONDS = max(rig.START_SECONDS, start_seconds)
     with (
         tempfile.TemporaryDirectory(prefix="ferry-bench-") as folder,
         vcsim(Path(folder), hosts=2, portgroups=1, datastores=1, **inventory) as sim,
