@@ -194,7 +194,9 @@ class VsphereIsolation:
     def _beside(self, spec: IsolationSpec) -> list[Any]:
         """Return what reads the spec's network along with a machine."""
         moved = spec.mode is not IsolationMode.UNPLUGGED and spec.network is not None
-        return self._networks.beside(spec.network.name) if moved and spec.network is not None else []
+        if not moved or spec.network is None:
+            return []
+        return self._networks.beside(spec.network.name, sealed=spec.mode is IsolationMode.SEALED)
 
     def _network(self, spec: IsolationSpec, view: View) -> Portgroup | None:
         """Return the spec's network as it was when `view` was read. Raises ProviderError: CONFLICT."""

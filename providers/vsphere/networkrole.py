@@ -97,15 +97,20 @@ def ensure_network(link: Link, networks: Networks, spec: NetworkSpec, effect: Ef
     It is ours only if it bears our token then: another state may have been quicker.
     """
     refuse_unfiltered(spec)
+    announced = effect.owns(_KIND, entry(spec.name, effect.token))
+    just_seen = None if announced else choose(networks, networks.lately(spec.name), spec)
+    if just_seen is not None and misfit(just_seen, spec) is None and not _by(just_seen, effect.token):
+        return just_seen.network()  # whoever moves a card there looks again
     found = find(networks, spec)
     if found is None or _by(found, effect.token):
         _refuse_unwanted(link, spec)
+        networks.changed(spec.name)
         _make(link, networks, spec, effect)
         found = find(networks, spec)
         if found is None:
             what = f"network {spec.name}, made just now,"
             raise not_found(what)
-    elif effect.owns(_KIND, entry(spec.name, effect.token)):
+    elif announced:
         tidy(link, networks, found, effect)
     settle(effect, _KIND, spec.name, None if found.owner is None else found.owner.token)
     refuse_misfit(found, spec)
@@ -142,8 +147,10 @@ def ensure_network_removed(link: Link, networks: Networks, spec: NetworkSpec, ef
             raise conflict(message, "remove it by hand if nobody needs it")
         if found.vms:
             return False
+        networks.changed(spec.name)
         hand_over(effect, _KIND, spec.name, owner, lambda new: _own(link, networks, found, new, effect))
         _remove(link, networks, found, effect)
+        networks.changed(spec.name)
     forget(effect, _KIND, spec.name, effect.token)
     return True
 

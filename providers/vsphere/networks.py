@@ -31,6 +31,8 @@ from providers.vsphere.portgroups import (
 _PC = vmodl.query.PropertyCollector
 _RECENT = 30.0
 """Seconds for which a preview takes what was read as it was."""
+_LATELY = 5.0
+"""Seconds for which the hosts of a fleet that all want one network share a look at it."""
 _Distributed = vim.dvs.DistributedVirtualPortgroup
 _PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (vim.Network, NETWORK),
@@ -56,6 +58,7 @@ class Networks:
         self._guard = threading.Lock()
         self._ids: dict[str, tuple[Any, ...]] = {}
         self._last: _Remembered | None = None
+        self._lately: dict[str, tuple[list[Portgroup], float]] = {}
 
     def all(self) -> tuple[Network, ...]:
         """Return all networks as the contract shows them, ordered by name."""
@@ -74,17 +77,31 @@ class Networks:
         """Return the networks of this name as they are now; `seen` is an answer to a question that had
         `beside(name)` in it."""
         known = self._known(name)
-        if known:
-            read = self.look(known) if seen is None else self.among(seen, known)
-            found = [one for one in read if one.name == name]
-            if len(found) == len(known):
-                return found
-        return [one for one in self.site().portgroups() if one.name == name]
+        read = self.among(seen, known) if seen is not None else self.look(known) if known else []
+        found = [one for one in read if one.name == name]
+        if not known or len(found) != len(known):
+            found = [one for one in self.site().portgroups() if one.name == name]
+        with self._guard:
+            self._lately[name] = found, time.monotonic()
+        return found
 
-    def beside(self, name: str) -> list[Any]:
-        """Return the filter specs that read the networks of this name along with something else."""
+    def lately(self, name: str) -> list[Portgroup]:
+        """Return the networks of this name if they were just looked at and not changed by us since; else
+        nothing."""
+        with self._guard:
+            found, at = self._lately.get(name, ([], 0.0))
+        return found if time.monotonic() - at < _LATELY else []
+
+    def changed(self, name: str) -> None:
+        """Forget how the networks of this name looked: they are changed now."""
+        with self._guard:
+            self._lately.pop(name, None)
+
+    def beside(self, name: str, *, sealed: bool) -> list[Any]:
+        """Return the filter specs that read the networks of this name along with something else; `sealed`:
+        with the portgroups beside them."""
         known = self._known(name)
-        return [network_spec(known, self._link.content)] if known else []
+        return [network_spec(known, self._link.content, siblings=sealed)] if known else []
 
     def recent(self, name: str) -> list[Portgroup]:
         """Return the networks of this name as they were a moment ago: for a preview, never for a proof."""
@@ -153,20 +170,20 @@ class Networks:
         return site
 
 
-def network_spec(objects: Iterable[Any], content: Any) -> Any:
-    """Return the filter spec for networks with all that a `Portgroup` is made of."""
+def network_spec(objects: Iterable[Any], content: Any, *, siblings: bool = True) -> Any:
+    """Return the filter spec for networks with all that a `Portgroup` is made of; without `siblings`, a
+    distributed one's `near` is not told: a switch may have hundreds of portgroups."""
+    beside = _PC.TraversalSpec(
+        name="dvs-net", type=vim.DistributedVirtualSwitch, path="portgroup", skip=False
+    )
     along = [
         _PC.TraversalSpec(name="net-host", type=vim.Network, path="host", skip=False),
         _PC.TraversalSpec(
-            name="net-dvs",
+            name="net-dvs" if siblings else "net-dvs-only",
             type=_Distributed,
             path="config.distributedVirtualSwitch",
             skip=False,
-            selectSet=[
-                _PC.TraversalSpec(
-                    name="dvs-net", type=vim.DistributedVirtualSwitch, path="portgroup", skip=False
-                )
-            ],
+            selectSet=[beside] if siblings else [],
         ),
     ]
     found = [_PC.ObjectSpec(obj=obj, selectSet=along) for obj in objects]

@@ -53,6 +53,7 @@ def make_standard(link: Link, networks: Networks, spec: NetworkSpec, effect: Eff
         message = f"no host answers that network {spec.name} could be made on"
         raise conflict(message, "wait until vCenter shows one as connected")
     switch = spec.switch or switch_name(effect.token)
+    _attribute(link, networks, effect)  # before anything is made that could not be marked without it
     effect.intend(_KIND, entry(spec.name, effect.token))
     for at, host in enumerate(hosts):
         if not _put(link, host, spec, switch, effect):
@@ -143,17 +144,26 @@ def _mark(link: Link, networks: Networks, host: Seen, spec: NetworkSpec, effect:
 
 def mark_standard(link: Link, networks: Networks, found: Portgroup, owner: Owner, effect: Effect) -> None:
     """Write whose it is on the network."""
-    fields, key = link.content.customFieldsManager, networks.site().field
-    if key is None:
-        made = link.act(
-            effect,
-            f"add the custom attribute {FIELD_NAME}",
-            lambda: fields.AddCustomFieldDef(name=FIELD_NAME, moType=vim.Network),
-        )
-        key = made.key
-    text = owner_text(owner)
-    what = f"mark network {found.name}"
+    key, text = _attribute(link, networks, effect), owner_text(owner)
+    fields, what = link.content.customFieldsManager, f"mark network {found.name}"
     link.act(effect, what, lambda: fields.SetField(entity=found.obj, key=key, value=text))
+
+
+def _attribute(link: Link, networks: Networks, effect: Effect) -> int:
+    """Return the key of the custom attribute for tokens, added where there is none: it stays for ever, and
+    all states share it."""
+    key = networks.site().field
+    if key is not None:
+        return key
+    fields, what = link.content.customFieldsManager, f"add the custom attribute {FIELD_NAME}"
+    try:
+        made = link.act(effect, what, lambda: fields.AddCustomFieldDef(name=FIELD_NAME, moType=vim.Network))
+        return int(made.key)
+    except ProviderError as error:
+        key = networks.site().field if is_fault(error, *TAKEN) else None
+        if key is None:
+            raise
+        return key
 
 
 def remove_standard(link: Link, networks: Networks, found: Portgroup, effect: Effect) -> None:
