@@ -38,16 +38,16 @@ from providers.vsphere.standard import (
 _KIND = ObjectKind.NETWORK
 
 
-def find(networks: Networks, spec: NetworkSpec, host: str | None = None) -> Portgroup | None:
-    """Return the network of the spec, on the host of this id if one is given. Raises ProviderError: CONFLICT
-    where several fit."""
-    return choose(networks, networks.named(spec.name), spec, host)
+def find(networks: Networks, spec: NetworkSpec) -> Portgroup | None:
+    """Return the network of the spec as it is now. Raises ProviderError: CONFLICT where several fit."""
+    return choose(networks, networks.named(spec.name), spec)
 
 
 def choose(
     networks: Networks, found: list[Portgroup], spec: NetworkSpec, host: str | None = None
 ) -> Portgroup | None:
-    """Return the one network that the spec means. Raises ProviderError: CONFLICT."""
+    """Return the one network that the spec means, on the host of this id if one is given. Raises
+    ProviderError: CONFLICT."""
     if len(found) > 1 and spec.switch is not None:
         found = [one for one in found if spec.switch in one.switches]
     if len(found) > 1 and host is not None:
