@@ -4,7 +4,7 @@ machine: what was read of the networks a moment ago is good enough for a preview
 from collections.abc import Iterator
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
-from orchestrator.model.machine import Machine
+from orchestrator.model.machine import Machine, PowerState
 from orchestrator.model.network import Finding, IsolationMode, IsolationSpec, NetworkSpec
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
@@ -23,6 +23,9 @@ def isolation_findings(
 
 
 def _findings(link: Link, networks: Networks, machine: Machine, spec: IsolationSpec) -> Iterator[Finding]:
+    if machine.power is PowerState.PAUSED:
+        detail = "it is suspended, and vCenter changes no card of a suspended machine; resume it, or stop it"
+        yield Finding(check="power", ok=False, detail=detail)
     if not machine.nics:
         yield Finding(check="network cards", ok=True, detail="the machine has none: nothing to cut off")
     for nic in machine.nics:
