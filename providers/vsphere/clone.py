@@ -67,17 +67,23 @@ def the_card(props: Props, image: str) -> Any:
 
 
 def attached(card: Any, portgroup: Portgroup) -> Any:
-    """Return the edit that puts the template's card on a network, connected, with an address of its own. The
-    card itself is edited: a new device object would be another card."""
+    """Return the edit that puts the template's card on a network, connected, with an address of its own.
+
+    With all properties as they were read, or it would be another card; a copy, for an answer of vCenter's may
+    be shared by threads that clone the same template to different networks.
+    """
     if portgroup.kind not in ("standard", "distributed"):
         message = f"network {portgroup.name} is no portgroup of vCenter's ({portgroup.kind})"
         raise permanent(message, "stage on a standard or distributed portgroup")
-    card.backing = on_network(portgroup)
-    card.addressType, card.macAddress = "generated", None
-    card.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
+    edited = type(card)()
+    for one in card._GetPropertyList():
+        setattr(edited, one.name, getattr(card, one.name))
+    edited.backing = on_network(portgroup)
+    edited.addressType, edited.macAddress = "generated", None
+    edited.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
         startConnected=True, connected=True, allowGuestControl=True
     )
-    return _Edit(operation=_Edit.Operation.edit, device=card)
+    return _Edit(operation=_Edit.Operation.edit, device=edited)
 
 
 def clone_spec(

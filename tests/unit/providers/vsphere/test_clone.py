@@ -113,18 +113,29 @@ def test_a_tpm_is_not_shared_with_the_template() -> None:
 
 
 def test_the_card_is_the_templates_own_with_a_new_address_and_connected() -> None:
-    own = card(starts=False)
+    own = card(network="office", starts=False)
+    own.wakeOnLanEnabled, own.unitNumber = True, 7
     edit = attached(own, portgroup())
-    assert edit.device is own
+    made = edit.device
     assert edit.operation == "edit"
-    assert (own.macAddress, own.addressType) == (None, "generated")
-    assert (own.connectable.startConnected, own.connectable.connected) == (True, True)
-    assert own.backing.deviceName == "staging"
+    assert type(made) is type(own)
+    assert (made.key, made.wakeOnLanEnabled, made.unitNumber) == (4000, True, 7)
+    assert (made.macAddress, made.addressType) == (None, "generated")
+    assert (made.connectable.startConnected, made.connectable.connected) == (True, True)
+    assert made.backing.deviceName == "staging"
+
+
+def test_the_templates_card_itself_stays_as_it_was_read() -> None:
+    """Another thread may hold the same answer, for another network."""
+    own = card(network="office", starts=False)
+    attached(own, portgroup())
+    assert (own.macAddress, own.addressType) == ("00:50:56:aa:bb:cc", "manual")
+    assert (own.backing.deviceName, own.connectable.startConnected) == ("office", False)
 
 
 def test_a_distributed_portgroup_is_named_by_key_and_switch() -> None:
-    own = card()
-    attached(own, portgroup(obj=vim.Network("dvportgroup-9", None), kind="distributed", switch_uuid="50 0a"))
+    switch = portgroup(obj=vim.Network("dvportgroup-9", None), kind="distributed", switch_uuid="50 0a")
+    own = attached(card(), switch).device
     assert (own.backing.port.portgroupKey, own.backing.port.switchUuid) == ("dvportgroup-9", "50 0a")
 
 
