@@ -203,6 +203,8 @@ class VsphereInventory:
         if found is None:
             gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
             raise not_found(gone)
+        with self._guard:
+            self._ids[ref.id] = str(found._moId)
         return [str(found._moId)]
 
     def _named(self, names: Sequence[str], *, templates: bool = False) -> list[str]:

@@ -31,17 +31,14 @@ def isolate_all(adapter: Adapter, refs: Sequence[MachineRef], quarantine: str, a
     hold. The effect is real but keeps its ledger in memory.
     """
     guard = threading.Lock()
-    network = RecordingEffect("ferry.bench.all.isolate")
     try:
         with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(lambda ref: _isolate(adapter, quarantine, ref, guard, network), refs))
+            list(pool.map(lambda ref: _isolate(adapter, quarantine, ref, guard), refs))
     finally:
         adapter.close()
 
 
-def _isolate(
-    adapter: Adapter, quarantine: str, ref: MachineRef, guard: threading.Lock, network: RecordingEffect
-) -> None:
+def _isolate(adapter: Adapter, quarantine: str, ref: MachineRef, guard: threading.Lock) -> None:
     sealed = NetworkSpec(name=quarantine, mode=IsolationMode.SEALED, create=True)
     spec = IsolationSpec(mode=IsolationMode.SEALED, network=sealed)
     ledger = Ledger()
@@ -54,7 +51,7 @@ def _isolate(
     adapter.snapshots.ensure_snapshot(ref, "ferry-bench", Consistency.CRASH, effect("snapshot"))
     adapter.isolation.capture(ref)
     with guard:
-        adapter.isolation.ensure_network(sealed, network)
+        adapter.isolation.ensure_network(sealed, effect("isolate"))
     adapter.isolation.ensure_isolated(ref, spec, (), effect("isolate"))
     proof = adapter.isolation.verify(ref, spec)
     assert proof.holds, [f for f in proof.findings if not f.ok]
