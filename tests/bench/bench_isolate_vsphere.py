@@ -4,10 +4,10 @@ It is a *simulator* on the same machine (govmomi's, extended): the figures compa
 how long a vCenter takes. Latency is added to each call by the simulator's front.
 
 Cases "adapter alone", peer `minimal` (required: at most 1.3): ours opens one Adapter of provider vsphere
-and carries out through the contract, eight machines at once, what the engine's steps call for each
-(`isolating.isolate_all`). Rows of unit `calls` say how many calls reached the server for each machine
-(required: at most 8), rows of unit `logins` how many sessions were opened in all (required: 1); both
-counted at the server.
+and finds all machines in one listing, as the peer does, and carries out through the contract, eight
+machines at once, what the engine's steps call for each (`isolating.isolate_all`). Rows of unit `calls` say
+how many calls reached the server for each machine (required: at most 8), rows of unit `logins` how many
+sessions were opened in all (required: 1); both counted at the server.
 
 Cases "plan apply": the whole command as a process, `ferry plan apply CS.json`, a new state, eight at once.
 READING THE GUEST'S IDENTITY IS LEFT OUT (the disks are empty), see `apply_without_identity`. Peer `govc`
@@ -114,8 +114,14 @@ def _ansible_seconds(one: Site, count: int, ms: int) -> tuple[int, float] | None
 
 
 def adapter_alone(one: Site) -> Callable[[], object]:
-    """Ours: the adapter's part; opening it and logging in counts."""
-    return lambda: isolate_all(provider.open(one.endpoint, one.secret), one.refs, QUARANTINE, AT_ONCE)
+    """Ours: the adapter's part; opening it, logging in and finding the machines count."""
+
+    def work() -> None:
+        adapter = provider.open(one.endpoint, one.secret)
+        adapter.inventory.listing()
+        isolate_all(adapter, one.refs, QUARANTINE, AT_ONCE)
+
+    return work
 
 
 def apply(one: Site) -> Callable[[], object]:

@@ -60,8 +60,11 @@ def stop() -> None:
         say("No simulated vCenter of this lab runs.")
         return
     vcenter.stop()
-    for name in ("run", "run-undone", "cs.json", "state.db", "state.db-shm", "state.db-wal"):
-        (HOME / name).unlink(missing_ok=True)
+    for path in (*HOME.glob("run*"), *HOME.glob("state.db*"), HOME / "cs.json"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     say("The simulated vCenter has ended.")
 
 
