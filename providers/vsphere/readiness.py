@@ -31,8 +31,6 @@ _OLDER_IDS = ("windows9Server64Guest", "windows2019srv_64Guest", "windows2019srv
 _MEMORY_STEP = 4 * 1024**2
 _TOOLS = "guest.toolsVersionStatus2"
 _RECENT = 30.0
-_FRESH = 2.0
-"""Seconds for which a hindrance found in what was read earlier is believed without another look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,8 @@ class Readiness:
 
     def findings(self, spec: TargetSpec) -> tuple[Finding, ...]:
         """Return what was checked; a finding that is not ok is a hindrance."""
-        found = self._look(spec)
-        if any(not one.ok for one in found) and self._forget_older():
+        begun, found = time.monotonic(), self._look(spec)
+        if any(not one.ok for one in found) and self._forget_older(begun):
             # It may be gone by now, not least by what this run has done since.
             return self._look(spec)
         return found
@@ -117,10 +115,10 @@ class Readiness:
                 self._last = _Read(survey(self._link), time.monotonic())
             return self._last.ground
 
-    def _forget_older(self) -> bool:
-        """Forget what was read a while ago; tell whether there was any."""
+    def _forget_older(self, begun: float) -> bool:
+        """Forget what was read before that; tell whether there was any."""
         with self._guard:
-            if self._last is None or time.monotonic() - self._last.at < _FRESH:
+            if self._last is None or self._last.at >= begun:
                 return False
             self._last = None
             self._templates.clear()

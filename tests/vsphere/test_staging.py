@@ -18,6 +18,7 @@ from orchestrator.contract.provider import ObjectKind
 from orchestrator.model.network import NetworkSpec
 from orchestrator.model.secret import SecretRef
 from orchestrator.model.target import CopyMode, DomainJoin, Placement, StaticAddress, TargetSpec
+from providers.vsphere.networkrole import ensure_network
 from tests.rigs.vcsim import vcsim
 from tests.rigs.vsphere_targets import ADMIN, JOIN, MIB, NETWORK, Targets, effect, ref_of
 
@@ -371,9 +372,17 @@ class TestReadiness:
         targets.template(bare, tools=False)
         found = [one for one in targets.readiness.findings(targets.spec(image=bare)) if not one.ok]
         assert [one.check for one in found] == ["VMware Tools"]
-        targets.template(huge, disks=[{"size": 8 * 1024**4, "bus": "scsi"}])
+        moref = targets.template(huge, disks=[{"size": 8 * 1024**4, "bus": "scsi"}])
         found = [one for one in targets.readiness.findings(targets.spec(image=huge)) if not one.ok]
         assert [one.check for one in found] == ["room on LocalDS_0"]
+        targets.sim.control("delete", moref=moref)  # it leaves no room for others
+
+    def test_a_network_that_was_made_since_the_last_look_is_no_hindrance(self, targets: Targets) -> None:
+        network = NetworkSpec(name=targets.name("staging"), create=True)
+        targets.readiness.findings(targets.spec(network=network))
+        ensure_network(targets.link, targets.inventory.known_networks, network, effect("stage"))
+        found = targets.readiness.findings(targets.spec(network=network))
+        assert [one for one in found if not one.ok] == []
 
     def test_a_fleet_is_not_listed_anew_for_every_target(self, targets: Targets) -> None:
         targets.readiness.findings(targets.spec())
