@@ -20,6 +20,7 @@ from providers.vsphere.convert import CLAIM_KEY, CLAIM_PATH, to_claim
 from providers.vsphere.faults import conflict, is_fault, not_found
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
+from providers.vsphere.settle import settled
 
 _PATHS = ("config.instanceUuid", "config.changeVersion", CLAIM_PATH)
 _ATTEMPTS = 5
@@ -109,7 +110,10 @@ class VsphereClaims:
             try:
                 self._link.run(effect, what, partial(vm.ReconfigVM_Task, spec))
             except ProviderError as error:
-                if not is_fault(error, vim.fault.ConcurrentAccess):
+                if is_fault(error, vim.fault.TaskInProgress):
+                    # Perhaps what a run left that was killed: its outcome decides.
+                    settled(self._link, self._inventory, ref, what)
+                elif not is_fault(error, vim.fault.ConcurrentAccess):
                     raise
             else:
                 return held, True

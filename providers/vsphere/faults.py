@@ -88,7 +88,9 @@ def from_fault(error: Exception, what: str, *, mutation: bool) -> ProviderError:
     return _lost(text, code, mutation=mutation)
 
 
-BROKEN = (OSError, http.client.HTTPException, EOFError, ExpatError, zlib.error)
+_GARBLED = (ExpatError, zlib.error, KeyError, ValueError, TypeError, AttributeError)
+"""What pyvmomi raises over an answer that it cannot read, a cut one for example."""
+BROKEN = (OSError, http.client.HTTPException, EOFError, *_GARBLED)
 """What a call raises, beside faults, when the way to the server breaks."""
 
 

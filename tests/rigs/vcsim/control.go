@@ -89,6 +89,7 @@ func registerControl(s *site) {
 		}
 		return done()
 	})
+	handle(s, "faults", func(nothing) (any, error) { return map[string]any{"left": s.faults.left()}, nil })
 	handle(s, "faults/clear", func(nothing) (any, error) { s.faults.clear(); return done() })
 	handle(s, "counts", func(nothing) (any, error) { return s.counts.report(), nil })
 	handle(s, "counts/reset", func(nothing) (any, error) { s.counts.reset(); return done() })

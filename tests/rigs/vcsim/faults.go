@@ -73,6 +73,13 @@ func (f *faults) add(r *rule) error {
 	return nil
 }
 
+// left is how many rules are still to be applied.
+func (f *faults) left() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.rules)
+}
+
 func (f *faults) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
