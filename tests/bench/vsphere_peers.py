@@ -9,9 +9,11 @@ so. All first make that network: on each host a switch without physical cards an
 all machines; then `ReconfigVM_Task`, `CreateSnapshot_Task`, `ReconfigVM_Task`, each waited for with
 `pyVim.task.WaitForTask`, and the devices are read before and after. Its threads have a property collector
 each, since on the shared one waits get lost. `govc` is the loop that one writes first, a process for each
-call, one machine after the other; it takes the mark off at the end, as `plan apply` does. `ansible` is one
-play over all machines with modules of community.vmware, eight machines at a time as ours (its own default
-is five); it takes the mark off, too. It is a program of its own below .cache, no part of ours.
+call, one machine after the other: it looks whether the machine is claimed, marks it, makes the snapshot,
+moves the card, looks at card, snapshot and the host's switch, and takes the mark off, the four things that
+`plan apply` does. `ansible` is one play over all machines with modules of community.vmware, eight machines
+at a time as ours (its own default is five); it takes the mark off, too. It is a program of its own below
+.cache, no part of ours.
 
 None keeps a ledger or a journal, stores a way back, checks space, chains, disks or running tasks before,
 sees to it that nobody else claims the machine in the same moment (no changeVersion), looks at the switch,
@@ -116,14 +118,22 @@ def govc_loop(one: Site) -> None:
         _govc(one, "host.vswitch.add", "-host", host, QUARANTINE)
         _govc(one, "host.portgroup.add", "-host", host, "-vswitch", QUARANTINE, QUARANTINE)
     for ref in one.refs:
-        name = ref.name
-        _govc(one, "vm.change", "-vm", name, "-e", f"{_MARK}=by the loop")
-        _govc(one, "snapshot.create", "-vm", name, "-m=false", "-q=false", "before")
-        _govc(one, "vm.network.change", "-vm", name, "-net", QUARANTINE, "ethernet-0")
-        cards = json.loads(_govc(one, "device.info", "-json", "-vm", name, "ethernet-0"))
-        assert QUARANTINE in json.dumps(cards)
-        assert "before" in _govc(one, "snapshot.tree", "-vm", name)
-        _govc(one, "vm.change", "-vm", name, "-e", f"{_MARK}=")
+        _by_govc(one, ref.name)
+
+
+def _by_govc(one: Site, name: str) -> None:
+    """Claim unless it is claimed, snapshot, isolate, verify card, snapshot and switch, release the claim."""
+    about = _govc(one, "vm.info", "-e", name)
+    assert _MARK not in about
+    host = next(line.split(":")[1].strip() for line in about.splitlines() if line.startswith("  Host:"))
+    _govc(one, "vm.change", "-vm", name, "-e", f"{_MARK}=by the loop")
+    _govc(one, "snapshot.create", "-vm", name, "-m=false", "-q=false", "before")
+    _govc(one, "vm.network.change", "-vm", name, "-net", QUARANTINE, "ethernet-0")
+    assert QUARANTINE in _govc(one, "device.info", "-json", "-vm", name, "ethernet-0")
+    assert "before" in _govc(one, "snapshot.tree", "-vm", name)
+    switches = json.loads(_govc(one, "host.vswitch.info", "-json", "-host", host))["vswitch"]
+    assert not next(switch for switch in switches if switch["name"] == QUARANTINE).get("pnic")
+    _govc(one, "vm.change", "-vm", name, "-e", f"{_MARK}=")
 
 
 def _govc(one: Site, *words: str) -> str:
