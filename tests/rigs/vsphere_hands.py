@@ -67,8 +67,9 @@ class Hands:
         self.snapshots = VsphereSnapshots(self.link, self.inventory, self.preflight)
 
     def again(self) -> None:
-        """Start the controller anew: nothing is known."""
+        """Start the controller anew: nothing is known. The other administrator logs in again, too."""
         self.link.close()
+        self._si = self.sim.connect()
         self._open()
 
     def close(self) -> None:
