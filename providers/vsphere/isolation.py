@@ -177,16 +177,17 @@ class VsphereIsolation:
     def _after(self, ref: MachineRef, wanted: Plan, what: str, task: Any) -> View:
         """Look whether it came about: vCenter has reported success and left a card where it was."""
         view = self._inventory.view(ref, *_EXTRA)
-        # A task that has ended by then stands among the machine's own: no call is needed to wait for it.
-        if not any(one.id == task._moId and one.props.get("info.state") == "success" for one in view.tasks):
+        # A task that has ended by then stands among the machine's own: no call is needed to wait for it. But
+        # one answer is not one moment: it may hold a task that ended after the cards were read.
+        ended = any(one.id == task._moId and one.props.get("info.state") == "success" for one in view.tasks)
+        if not ended or _left(view, ref, wanted):
             self._link.outcome(what, task)
             view = self._inventory.view(ref, *_EXTRA)
         found = by_mac(view.props, ref.name)
         if set(found) != set(wanted.cards):
             message = f"the cards of {ref.name} are not those that were changed: {', '.join(sorted(found))}"
             raise permanent(message, "look at the machine's cards, then preview again")
-        left = [key for key, card in found.items() if missed(card, wanted.cards[key])]
-        if left:
+        if left := _left(view, ref, wanted):
             message = f"cannot {what}: vCenter says that it is done, but it is not, for {', '.join(left)}"
             raise permanent(message, "look at the machine's cards in vCenter, then resume the run")
         return view
@@ -239,6 +240,12 @@ class VsphereIsolation:
             message = f"a network that the cards were on is gone: {', '.join(names)}"
             raise conflict(message, "make it again, or give the cards back by hand")
         return {key: cardstate.backing(was.card, self._link.session.stub) for key, was in former.items()}
+
+
+def _left(view: View, ref: MachineRef, wanted: Plan) -> list[str]:
+    """Return the cards that are not as planned."""
+    found = by_mac(view.props, ref.name)
+    return [key for key, card in found.items() if key in wanted.cards and missed(card, wanted.cards[key])]
 
 
 def _host(view: View) -> str:
