@@ -187,9 +187,9 @@ def _refuse_unwanted(link: Link, spec: NetworkSpec) -> None:
 
 
 def _make(link: Link, networks: Networks, spec: NetworkSpec, effect: Effect) -> None:
-    site = networks.site()
-    switch = _switch(site, spec)
-    if switch is not None:
+    site = None if spec.switch is None else networks.site()
+    switch = None if site is None else _switch(site, spec)
+    if site is not None and switch is not None:
         _make_distributed(link, switch, site, spec, effect)
     else:
         make_standard(link, networks, spec, effect)

@@ -14,7 +14,7 @@ from pyVmomi import vim, vmodl
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.model.network import Network
-from providers.vsphere.batch import PAGE, Seen, read
+from providers.vsphere.batch import PAGE, Seen, of, read
 from providers.vsphere.link import Link
 from providers.vsphere.places import Places
 from providers.vsphere.portgroups import (
@@ -68,6 +68,11 @@ class Networks:
     def site(self) -> Site:
         """Read everything: three calls and one for each further page."""
         return self._learned(self._site(self._link.read("list the networks", self._walk)))
+
+    def field(self) -> int | None:
+        """Return the key of the custom attribute that bears tokens, in one call; None where there is none."""
+        spec = of(vim.CustomFieldsManager, [self._link.content.customFieldsManager], ("field",))
+        return self._site(self._link.fetch("read the custom attributes", spec).values()).field
 
     def hosts(self, datacenter: Any) -> Site:
         """Read the hosts of a datacenter, and whatever belongs to networks there."""

@@ -152,7 +152,7 @@ def mark_standard(link: Link, networks: Networks, found: Portgroup, owner: Owner
 def _attribute(link: Link, networks: Networks, effect: Effect) -> int:
     """Return the key of the custom attribute for tokens, added where there is none: it stays for ever, and
     all states share it."""
-    key = networks.site().field
+    key = networks.field()
     if key is not None:
         return key
     fields, what = link.content.customFieldsManager, f"add the custom attribute {FIELD_NAME}"
@@ -160,7 +160,7 @@ def _attribute(link: Link, networks: Networks, effect: Effect) -> int:
         made = link.act(effect, what, lambda: fields.AddCustomFieldDef(name=FIELD_NAME, moType=vim.Network))
         return int(made.key)
     except ProviderError as error:
-        key = networks.site().field if is_fault(error, *TAKEN) else None
+        key = networks.field() if is_fault(error, *TAKEN) else None
         if key is None:
             raise
         return key
