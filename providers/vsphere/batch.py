@@ -53,7 +53,8 @@ class Batch:
     def ask(self, *specs: Any) -> dict[str, Seen]:
         """Return what filter specs select, by managed object id. Raises pyvmomi's faults.
 
-        There may be more in it than was asked for: what others asked for in the same call.
+        There may be more in it than was asked for: what others asked for in the same call. A spec that
+        several threads ask for, the same object, is asked for once.
         """
         mine = _Question(specs)
         with self._guard:
@@ -84,7 +85,7 @@ class Batch:
 
 def _together(collector: Any, specs: list[Any]) -> dict[str, Seen]:
     found: dict[str, Seen] = {}
-    for seen in read(collector, specs):
+    for seen in read(collector, list({id(spec): spec for spec in specs}.values())):
         before = found.get(seen.id)
         found[seen.id] = seen if before is None else Seen(seen.obj, {**before.props, **seen.props})
     return found

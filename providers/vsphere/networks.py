@@ -59,6 +59,7 @@ class Networks:
         self._ids: dict[str, tuple[Any, ...]] = {}
         self._last: _Remembered | None = None
         self._lately: dict[str, tuple[list[Portgroup], float]] = {}
+        self._beside: dict[tuple[str, bool], Any] = {}
 
     def all(self) -> tuple[Network, ...]:
         """Return all networks as the contract shows them, ordered by name."""
@@ -105,8 +106,13 @@ class Networks:
     def beside(self, name: str, *, sealed: bool) -> list[Any]:
         """Return the filter specs that read the networks of this name along with something else; `sealed`:
         with the portgroups beside them."""
-        known = self._known(name)
-        return [network_spec(known, self._link.content, siblings=sealed)] if known else []
+        content = self._link.content
+        with self._guard:
+            known = self._ids.get(name, ())
+            if known and (name, sealed) not in self._beside:
+                self._beside[name, sealed] = network_spec(known, content, siblings=sealed)
+            # Always the same object: a batch asks it once for all machines.
+            return [self._beside[name, sealed]] if known else []
 
     def recent(self, name: str) -> list[Portgroup]:
         """Return the networks of this name as they were a moment ago: for a preview, never for a proof."""
@@ -171,7 +177,7 @@ class Networks:
             name = plain(str(one.props.get("name", "")))
             ids[name] = (*ids.get(name, ()), self._link.obj(type(one.obj), one.id))
         with self._guard:
-            self._ids, self._last = ids, _Remembered(site, time.monotonic())
+            self._ids, self._last, self._beside = ids, _Remembered(site, time.monotonic()), {}
         return site
 
 

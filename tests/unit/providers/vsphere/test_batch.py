@@ -87,6 +87,15 @@ def test_object_that_is_gone_spoils_only_its_own_read():
     assert [f for n, f in enumerate(found) if n != 3] == [f"name of vm-{n}" for n in (0, 1, 2, 4)]
 
 
+def test_a_spec_that_several_ask_for_is_asked_for_once():
+    collector = Collector()
+    collector.go.set()
+    network = _spec("vm-9")
+    found = Batch(lambda: collector).ask(_spec("vm-1"), network, network)
+    assert collector.asked == [["vm-1", "vm-9"]]
+    assert set(found) == {"vm-1", "vm-9"}
+
+
 def test_pages_are_read_to_the_end():
     collector = Collector(page=2)
     collector.go.set()
