@@ -56,9 +56,20 @@ DETAILS = (
     "runtime.connectionState",
     "runtime.consolidationNeeded",
     "snapshot",
+    "recentTask",
 )
 """Properties of a machine that is worked on."""
-TASKS = ("info.state", "info.entity", "info.descriptionId", "info.progress")
+LEAN = (
+    "name",
+    "config.instanceUuid",
+    "config.template",
+    "runtime.powerState",
+    "runtime.consolidationNeeded",
+    "snapshot",
+)
+"""What of them tells how a snapshot came out: devices cost more time than all the rest."""
+DEVICES = "config.hardware.device"
+TASKS = ("info.state", "info.descriptionId")
 RUNNING = ("queued", "running")
 
 _TOKEN = re.compile(r"^ferry token: ([A-Za-z0-9._-]+)$", re.MULTILINE)
@@ -297,7 +308,7 @@ def _busy(props: Props, tasks: Iterable[Props]) -> Iterator[str]:
     for task in tasks:
         if task.get("info.state") in RUNNING:
             name = str(task.get("info.descriptionId", "a task")).rpartition(".")[2]
-            yield f"{name} is {task['info.state']} ({task.get('info.progress') or 0} %)"
+            yield f"{name} is {task['info.state']}"
     if props.get("runtime.consolidationNeeded"):
         yield "its disks need consolidation"
 

@@ -30,6 +30,8 @@ from providers.vsphere.places import Places, spellings
 
 _CHUNK = 100
 """Machines whose details are asked for in one call."""
+WHOLE = (*DETAILS, DETAILED_PATH)
+"""All that a `Machine` is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,21 @@ class VsphereInventory:
         found = self._known([ref.id]) or self._by_uuid(ref)
         return self._link.obj(vim.VirtualMachine, found[0])
 
-    def view(self, ref: MachineRef, *extra: str, beside: Sequence[Any] = ()) -> View:
+    def view(
+        self,
+        ref: MachineRef,
+        *extra: str,
+        beside: Sequence[Any] = (),
+        paths: Sequence[str] = WHOLE,
+    ) -> View:
         """Return one machine as vCenter has it now, `extra` property paths too. Raises NOT_FOUND.
 
-        What the filter specs `beside` select is read in the same call, unless some of it is gone.
+        What the filter specs `beside` select is read in the same call, unless some of it is gone. `paths` may
+        name less than all that a `Machine` is made of.
         """
         for found in (self._known([ref.id]), None):
             moids = found or self._by_uuid(ref)
-            for view in self.views(moids, *extra, beside=beside):
+            for view in self.views(moids, *extra, beside=beside, paths=paths):
                 if view.props.get("config.instanceUuid") == ref.id:
                     return view
             self._forget(ref.id)
@@ -133,37 +142,39 @@ class VsphereInventory:
         found = self._named([name], templates=True)
         return self._link.obj(vim.VirtualMachine, found[0]) if found else None
 
-    def views(self, moids: Iterable[str], *extra: str, beside: Sequence[Any] = ()) -> list[View]:
+    def views(
+        self,
+        moids: Iterable[str],
+        *extra: str,
+        beside: Sequence[Any] = (),
+        paths: Sequence[str] = WHOLE,
+    ) -> list[View]:
         """Return these machines as vCenter has them now; one that is gone is left out."""
         wanted = list(dict.fromkeys(moids))
         found = []
         for at in range(0, len(wanted), _CHUNK):
-            found += self._chunk(wanted[at : at + _CHUNK], extra, beside)
+            found += self._chunk(wanted[at : at + _CHUNK], (*paths, *extra), beside)
         return found
 
-    def _chunk(self, moids: list[str], extra: Sequence[str], beside: Sequence[Any] = ()) -> list[View]:
+    def _chunk(self, moids: list[str], paths: Sequence[str], beside: Sequence[Any] = ()) -> list[View]:
         vms = [self._link.obj(vim.VirtualMachine, moid) for moid in moids]
         hops = (
             toward(vim.VirtualMachine, "network", vim.Network, ("name",)),
             toward(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
         )
-        spec = of(vim.VirtualMachine, vms, (*DETAILS, DETAILED_PATH, *extra), *hops)
+        spec = of(vim.VirtualMachine, vms, paths, *(hops if "recentTask" in paths else ()))
         what = "read the machines"
         seen = self._link.find(what, lambda: self._link.fetch(what, spec, *beside))
         if seen is None and beside:
-            return self._chunk(moids, extra)
+            return self._chunk(moids, paths)
         if seen is None:  # one of them is gone, and vCenter names only that one
-            return [] if len(moids) == 1 else [v for moid in moids for v in self._chunk([moid], extra)]
+            return [] if len(moids) == 1 else [v for moid in moids for v in self._chunk([moid], paths)]
         names = {
             i: str(s.props["name"]) for i, s in seen.items() if isinstance(s.obj, vim.Network) and s.props
         }
-        tasks = [s for s in seen.values() if isinstance(s.obj, vim.Task)]
         found = [seen[moid] for moid in moids if moid in seen and "config.instanceUuid" in seen[moid].props]
         self._learn(found)
-        return [
-            View(one.obj, one.props, names, tuple(t for t in tasks if _entity(t) == one.id), seen)
-            for one in found
-        ]
+        return [View(one.obj, one.props, names, _tasks(one, seen), seen) for one in found]
 
     def _machine(self, view: View) -> Machine:
         path = self.places.path(view.props.get("parent"), view.props["name"])
@@ -248,6 +259,7 @@ def to_image(name: str, props: Props) -> GoldenImage:
     )
 
 
-def _entity(task: Seen) -> str:
-    entity = task.props.get("info.entity")
-    return "" if entity is None else str(entity._moId)
+def _tasks(machine: Seen, seen: Mapping[str, Seen]) -> tuple[Seen, ...]:
+    """Return a machine's recent tasks that are in an answer."""
+    ids = (task._moId for task in machine.props.get("recentTask", ()))
+    return tuple(seen[moid] for moid in ids if moid in seen)

@@ -10,7 +10,7 @@ from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind
 from orchestrator.model.machine import Consistency, Machine, MachineRef, PowerState, Snapshot
 from orchestrator.model.network import Finding
-from providers.vsphere.convert import describe, power, to_snapshot, token_of, tree
+from providers.vsphere.convert import LEAN, describe, power, to_snapshot, token_of, tree
 from providers.vsphere.faults import conflict, is_fault, not_found, permanent
 from providers.vsphere.inventory import View, VsphereInventory
 from providers.vsphere.link import Link
@@ -42,7 +42,7 @@ class VsphereSnapshots:
         view = settled(self._link, self._inventory, ref, f"snapshot {ref.name}", *_EXTRA)
         if bearing(view, effect.token) is None:
             self._make(view, ref, name, consistency, effect)
-            view = self._inventory.view(ref, *_EXTRA)
+            view = self._inventory.view(ref, *_EXTRA, paths=LEAN)
         elif not effect.owns(ObjectKind.SNAPSHOT, _id(ref, effect.token)):
             raise foreign(ref, effect.token)
         found = _snapshot(view, effect.token)
@@ -93,7 +93,7 @@ class VsphereSnapshots:
         """Take away what a failed snapshot left, if anything; return the error to raise."""
         told = explained(error)
         try:
-            self._remove(self._inventory.view(ref), ref, effect.token, effect)
+            self._remove(self._inventory.view(ref, paths=LEAN), ref, effect.token, effect)
         except ProviderError as left:
             message = f"{told.message}; and what it left is still there: {left.message}"
             return ProviderError(told.kind, message, hint=told.hint, sdk_code=told.sdk_code)
@@ -136,7 +136,7 @@ class VsphereSnapshots:
         except ProviderError as error:
             if not is_fault(error, vmodl.fault.ManagedObjectNotFound):  # else somebody was quicker
                 raise
-        view = self._inventory.view(ref)
+        view = self._inventory.view(ref, paths=LEAN)
         if bearing(view, token) is not None:
             message = f"snapshot {node.name} of {ref.name} was removed, but vCenter still lists it"
             raise permanent(message, "look at the machine's snapshots and tasks; a repeat tries again")
@@ -145,7 +145,7 @@ class VsphereSnapshots:
     def _consolidate(self, view: View, ref: MachineRef, effect: Effect) -> None:
         """Merge disks that a removal has left: it may succeed without having merged them."""
         self._link.run(effect, f"consolidate the disks of {ref.name}", view.vm.ConsolidateVMDisks_Task)
-        if self._inventory.view(ref).props.get("runtime.consolidationNeeded"):
+        if self._inventory.view(ref, paths=LEAN).props.get("runtime.consolidationNeeded"):
             message = f"the snapshot of {ref.name} is gone, but its disks still need consolidation"
             hint = "something holds a disk file (a backup?): end it, then repeat; make no other snapshot"
             raise permanent(message, hint)
