@@ -171,6 +171,11 @@ def cards(devices: Iterable[Any]) -> list[Any]:
     return [one for one in devices if isinstance(one, vim.vm.device.VirtualEthernetCard)]
 
 
+def card_path(card: Any) -> str:
+    """Return the property path of one card among its machine's devices."""
+    return f"{DEVICES}[{card.key}]"
+
+
 def mac(card: Any) -> str:
     """Return a card's key in the contract."""
     return str(card.macAddress or "").lower()

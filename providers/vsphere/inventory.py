@@ -3,7 +3,7 @@ those that are named."""
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyVmomi import vim
@@ -16,9 +16,12 @@ from providers.vsphere.batch import Props, Seen, of, toward
 from providers.vsphere.convert import (
     DETAILED_PATH,
     DETAILS,
+    DEVICES,
     LISTED,
     TASKS,
     Around,
+    card_path,
+    cards,
     disks,
     to_listed,
     to_machine,
@@ -114,17 +117,21 @@ class VsphereInventory:
         *extra: str,
         beside: Sequence[Any] = (),
         paths: Sequence[str] = WHOLE,
+        known: Sequence[Any] = (),
     ) -> View:
         """Return one machine as vCenter has it now, `extra` property paths too. Raises NOT_FOUND.
 
         What the filter specs `beside` select is read in the same call, unless some of it is gone. `paths` may
-        name less than all that a `Machine` is made of.
+        name less than all that a `Machine` is made of. `known` are the devices that were just read: of these
+        only the network cards are read again, one that is added meanwhile is not seen.
         """
+        if known:
+            paths = (*(path for path in paths if path != DEVICES), *map(card_path, cards(known)))
         for found in (self._known([ref.id]), None):
             moids = found or self._by_uuid(ref)
             for view in self.views(moids, *extra, beside=beside, paths=paths):
                 if view.props.get("config.instanceUuid") == ref.id:
-                    return view
+                    return _completed(view, known) if known else view
             self._forget(ref.id)
         gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
         raise not_found(gone)
@@ -257,6 +264,13 @@ def to_image(name: str, props: Props) -> GoldenImage:
         format="template",
         firmware=Firmware.UEFI if efi else Firmware.BIOS,
     )
+
+
+def _completed(view: View, known: Sequence[Any]) -> View:
+    """Return a view with the devices that were known, the network cards among them as they are now."""
+    fresh = {path: view.props.get(path) for path in map(card_path, cards(known))}
+    now = [fresh.get(card_path(one), one) for one in known]
+    return replace(view, props={**view.props, DEVICES: [one for one in now if one is not None]})
 
 
 def _tasks(machine: Seen, seen: Mapping[str, Seen]) -> tuple[Seen, ...]:

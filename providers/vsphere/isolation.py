@@ -9,6 +9,7 @@ of switches on every host). So sealed servers that share a portgroup can reach e
 so, and a plan that minds gives each its own network.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +55,8 @@ from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.proof import Scene, findings
 from providers.vsphere.settle import settled
 
-_EXTRA = ("config.changeVersion", "runtime.host", MARK_PATH)
+_VERSION = "config.changeVersion"
+_EXTRA = (_VERSION, "runtime.host", MARK_PATH)
 _ATTEMPTS = 5
 """How often a change is tried while others change the machine at the same moment."""
 
@@ -75,6 +77,9 @@ class VsphereIsolation:
         self._inventory = inventory
         self._networks = inventory.known_networks
         self._neighbours = Neighbours(link)
+        self._guard = threading.Lock()
+        self._seen: dict[str, View] = {}
+        """Machines as they were captured: see `_look`."""
 
     def ensure_network(self, spec: NetworkSpec, effect: Effect) -> Network:
         """See the contract."""
@@ -87,6 +92,8 @@ class VsphereIsolation:
     def capture(self, ref: MachineRef) -> tuple[NicCapture, ...]:
         """See the contract. `restore` is JSON: see `cards.Former`."""
         view = self._inventory.view(ref, *_EXTRA)
+        with self._guard:
+            self._seen[ref.id] = view
         found = by_mac(view.props, ref.name).values()
         return tuple(captured(card, view.props, view.networks) for card in found)
 
@@ -101,8 +108,10 @@ class VsphereIsolation:
         if spec.network is not None:
             networkrole.refuse_unfiltered(spec.network)
 
+        lately = [] if spec.network is None else self._networks.lately(spec.network.name)
+
         def plan(view: View) -> Plan:
-            network = self._usable(spec, view)
+            network = self._usable(spec, view, lately)
             found, passed = by_mac(view.props, ref.name), uncuttable(devices_of(view.props))
             if passed is not None:
                 message = f"machine {ref.name} cannot be cut off: {passed}"
@@ -112,7 +121,8 @@ class VsphereIsolation:
             return Plan(cards, mark_of(view.props) if network is None else network.id)
 
         where = f"move it to network {spec.network.name}" if spec.network is not None else "unplug it"
-        beside = self._beside(spec)
+        # A network that was just ensured is not read again: the proof reads it anew, whatever comes between.
+        beside = [] if lately else self._beside(spec)
         view = self._reconfigure(ref, plan, f"isolate machine {ref.name}: {where}", effect, beside)
         self._neighbours.remember(view)
         return self._inventory.to_machine(view)
@@ -154,7 +164,7 @@ class VsphereIsolation:
     ) -> View:
         """Change cards and mark as planned, in one task; return the machine after it."""
         for _ in range(_ATTEMPTS):
-            view = settled(self._link, self._inventory, ref, what, *_EXTRA, beside=beside)
+            view = self._look(ref, what, beside)
             wanted = plan(view)
             found = by_mac(view.props, ref.name)
             edits = [e for key, one in wanted.cards.items() if (e := change(found[key], one)) is not None]
@@ -162,27 +172,40 @@ class VsphereIsolation:
             if not edits and not options:
                 return view
             config = vim.vm.ConfigSpec(
-                changeVersion=view.props["config.changeVersion"], deviceChange=edits, extraConfig=options
+                changeVersion=view.props[_VERSION], deviceChange=edits, extraConfig=options
             )
             try:
                 task = self._link.act(effect, what, partial(view.vm.ReconfigVM_Task, config))
                 effect.task(what, task._moId)
-                return self._after(ref, wanted, what, task)
+                return self._after(view, ref, wanted, what, task)
             except ProviderError as error:
                 if not is_fault(error, vim.fault.ConcurrentAccess):
                     raise
         message = f"cannot {what}: others change it all the time"
         raise conflict(message, "wait until they are done, then try again")
 
-    def _after(self, ref: MachineRef, wanted: Plan, what: str, task: Any) -> View:
-        """Look whether it came about: vCenter has reported success and left a card where it was."""
-        view = self._inventory.view(ref, *_EXTRA)
+    def _look(self, ref: MachineRef, what: str, beside: Sequence[Any]) -> View:
+        """Return the machine as it is. Right after it was captured only its cards are read again, if its
+        configuration is still of the same version: the other devices cost more time than all the rest."""
+        with self._guard:
+            seen = self._seen.pop(ref.id, None)
+        known = [] if seen is None else devices_of(seen.props)
+        view = settled(self._link, self._inventory, ref, what, *_EXTRA, beside=beside, known=known)
+        if seen is None or view.props.get(_VERSION) == seen.props.get(_VERSION):
+            return view
+        return settled(self._link, self._inventory, ref, what, *_EXTRA, beside=beside)
+
+    def _after(self, before: View, ref: MachineRef, wanted: Plan, what: str, task: Any) -> View:
+        """Look whether it came about: vCenter has reported success and left a card where it was. Whatever
+        else has changed is for the proof to find: it reads everything anew."""
+        known = devices_of(before.props)
+        view = self._inventory.view(ref, *_EXTRA, known=known)
         # A task that has ended by then stands among the machine's own: no call is needed to wait for it. But
         # one answer is not one moment: it may hold a task that ended after the cards were read.
         ended = any(one.id == task._moId and one.props.get("info.state") == "success" for one in view.tasks)
         if not ended or _left(view, ref, wanted):
             self._link.outcome(what, task)
-            view = self._inventory.view(ref, *_EXTRA)
+            view = self._inventory.view(ref, *_EXTRA, known=known)
         found = by_mac(view.props, ref.name)
         if set(found) != set(wanted.cards):
             message = f"the cards of {ref.name} are not those that were changed: {', '.join(sorted(found))}"
@@ -199,18 +222,21 @@ class VsphereIsolation:
             return []
         return self._networks.beside(spec.network.name, sealed=spec.mode is IsolationMode.SEALED)
 
-    def _network(self, spec: IsolationSpec, view: View) -> Portgroup | None:
-        """Return the spec's network as it was when `view` was read. Raises ProviderError: CONFLICT."""
+    def _network(
+        self, spec: IsolationSpec, view: View, lately: list[Portgroup] | None = None
+    ) -> Portgroup | None:
+        """Return the spec's network as it was when `view` was read, or `lately`. Raises ProviderError:
+        CONFLICT."""
         if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
             return None
-        found = self._networks.named(spec.network.name, view.seen)
+        found = lately or self._networks.named(spec.network.name, view.seen)
         return networkrole.choose(self._networks, found, spec.network, _host(view))
 
-    def _usable(self, spec: IsolationSpec, view: View) -> Portgroup | None:
+    def _usable(self, spec: IsolationSpec, view: View, lately: list[Portgroup]) -> Portgroup | None:
         """Return the network to move to, None for unplugged. Raises ProviderError: NOT_FOUND, CONFLICT."""
         if spec.mode is IsolationMode.UNPLUGGED or spec.network is None:
             return None
-        network = self._network(spec, view)
+        network = self._network(spec, view, lately)
         if network is None:
             what = f"network {spec.network.name} on {self._link.endpoint}"
             raise not_found(what)

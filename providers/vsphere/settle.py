@@ -24,15 +24,16 @@ def settled(
     what: str,
     *extra: str,
     beside: Sequence[Any] = (),
+    known: Sequence[Any] = (),
 ) -> View:
     """Return the machine as it is once the tasks that could be ours have ended, with `extra` property paths
-    and what `beside` selects.
+    and what `beside` selects; `known` as in `VsphereInventory.view`.
 
     One call where none runs. `what` is about to be done. Raises ProviderError: NOT_FOUND; CONFLICT where they
     do not end.
     """
     for _ in range(_LOOKS):
-        view = inventory.view(ref, *extra, beside=beside)
+        view = inventory.view(ref, *extra, beside=beside, known=known)
         under_way = [task for task in view.tasks if _may_be_ours(task)]
         if not under_way:
             return view
