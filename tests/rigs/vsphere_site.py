@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.images import build
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from tests.rigs.vcsim import Vcsim
 
@@ -111,7 +111,7 @@ class VsphereSite:
 
     def _golden(self) -> None:
         with looking(self.sim) as si:
-            there = any(vm.name == GOLDEN for vm in machines(si))
+            there = any(name == GOLDEN for name, _ in named(si, vim.VirtualMachine))
         if not there:
             self.sim.control(
                 "template",
@@ -157,9 +157,8 @@ class VsphereSite:
     def census(self) -> dict[str, list[str]]:
         """Everything of this site that there is: what must be the same after a crash as without."""
         with looking(self.sim) as si:
-            mine = [vm for vm in machines(si) if vm.name.startswith(f"{self.prefix}-")]
-            datacenter = next(c for c in si.content.rootFolder.childEntity if isinstance(c, vim.Datacenter))
-            networks = sorted({n.name for n in datacenter.network if n.name.startswith(f"{self.prefix}-")})
+            mine = [vm for _, vm in self._mine(si, vim.VirtualMachine)]
+            networks = [name for name, _ in self._mine(si, vim.Network)]
             found = {
                 "machines": [vm.name for vm in mine],
                 "networks": networks,
@@ -177,15 +176,17 @@ class VsphereSite:
     def macs(self, name: str) -> list[str]:
         """The addresses of a machine's cards."""
         with looking(self.sim) as si:
-            vm = next(one for one in machines(si) if one.name == name)
+            vm = next(vm for called, vm in self._mine(si, vim.VirtualMachine) if called == name)
             return [d.macAddress for d in vm.config.hardware.device if isinstance(d, _CARD)]
 
     def remove(self) -> None:
         """Delete this site's machines; what networks it made stays with the simulator."""
         with looking(self.sim) as si:
-            for vm in machines(si):
-                if vm.name.startswith(f"{self.prefix}-"):
-                    self.sim.control("delete", moref=vm._moId)
+            for _, vm in self._mine(si, vim.VirtualMachine):
+                self.sim.control("delete", moref=vm._moId)
+
+    def _mine(self, si: Any, kind: Any) -> list[tuple[str, Any]]:
+        return [(name, one) for name, one in named(si, kind) if name.startswith(f"{self.prefix}-")]
 
 
 def raw_image(folder: Path, name: str) -> Path:
@@ -203,12 +204,19 @@ def looking(sim: Vcsim) -> Iterator[Any]:
     yield sim.connect()
 
 
-def machines(si: Any) -> list[Any]:
-    """All machines and templates, by name."""
-    view = si.content.viewManager.CreateContainerView(si.content.rootFolder, [vim.VirtualMachine], True)
-    found = sorted(view.view, key=lambda vm: vm.name)
+def named(si: Any, kind: Any) -> list[tuple[str, Any]]:
+    """All objects of a kind with their names, by name.
+
+    In one call: what another site deletes meanwhile would be gone when it is asked for its name.
+    """
+    content, pc = si.content, vmodl.query.PropertyCollector
+    view = content.viewManager.CreateContainerView(content.rootFolder, [kind], True)
+    walk = pc.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
+    start = pc.ObjectSpec(obj=view, skip=True, selectSet=[walk])
+    spec = pc.FilterSpec(objectSet=[start], propSet=[pc.PropertySpec(type=kind, pathSet=["name"], all=False)])
+    found = content.propertyCollector.RetrieveContents([spec])
     view.DestroyView()
-    return found
+    return sorted(((one.propSet[0].val, one.obj) for one in found), key=lambda pair: pair[0])
 
 
 def _nodes(vm: Any) -> list[Any]:
