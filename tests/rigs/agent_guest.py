@@ -119,11 +119,8 @@ class AgentGuest:
         self._console.connect(str(self._serial))
         self._until("READY")
         self.shell("PS1=; PS2=")
-        for _ in range(_PATIENCE):
-            with contextlib.suppress(libvirt.libvirtError):
-                libvirt_qemu.qemuAgentCommand(self.domain, '{"execute": "guest-ping"}', 5, 0)
-                return self
-            time.sleep(0.1)
+        if agent_answers(self.domain):
+            return self
         message = f"the guest's agent does not answer: {self.shell('cat /run/ga.log')}"
         raise AssertionError(message)
 
@@ -161,3 +158,13 @@ class AgentGuest:
             assert more, f"the guest's console closed; it had said: {told[-500:]}"
             told += more
         return told.partition(mark)[0]
+
+
+def agent_answers(domain: libvirt.virDomain) -> bool:
+    """Wait until the agent of a running domain answers; False where it does not in time."""
+    for _ in range(_PATIENCE):
+        with contextlib.suppress(libvirt.libvirtError):
+            libvirt_qemu.qemuAgentCommand(domain, '{"execute": "guest-ping"}', 5, 0)
+            return True
+        time.sleep(0.1)
+    return False

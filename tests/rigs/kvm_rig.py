@@ -224,7 +224,10 @@ class KvmRig:
 
     def make_guest(self, name: str) -> MachineRef:
         guest = self.agent_guest
-        return MachineRef(endpoint="lab", id=guest.domain.UUIDString(), name=guest.name)
+        # A libvirtd that was started anew by another test takes a moment to find the agent again.
+        domain = self.conn.lookupByName(guest.name)
+        assert agent_guest.agent_answers(domain), f"the agent of {guest.name} does not answer"
+        return MachineRef(endpoint="lab", id=domain.UUIDString(), name=guest.name)
 
     def guest_file(self, ref: MachineRef, path: str) -> bytes | None:
         return self.agent_guest.file(path)
