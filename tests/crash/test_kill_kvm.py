@@ -15,7 +15,8 @@ import pytest
 
 from tests.crash.drivers import Drivers, wake
 from tests.crash.rounds import problems
-from tests.crash.sites import APPLY, RESUME, UNDO, Rounds, World
+from tests.crash.sites import KvmWorld, Rounds
+from tests.crash.worlds import APPLY, RESUME, UNDO
 from tests.engine.kit import until
 from tests.rigs.definitions import comparable
 from tests.rigs.libvirtd import PrivateLibvirtd
@@ -92,7 +93,7 @@ def undo_killed(rounds: Rounds, calm: Calm, point: int) -> str:
         return world.killed_and_resumed(point, *UNDO) or not_back(world, calm)
 
 
-def not_back(world: World, calm: Calm) -> str:
+def not_back(world: KvmWorld, calm: Calm) -> str:
     """What is not as it was before the run, or ""."""
     if comparable(world.site.xml(world.name)) != world.definition:
         return "the definition is not what it was"

@@ -17,7 +17,8 @@ from pyVmomi import vim
 
 from tests.crash.drivers import Drivers
 from tests.crash.rounds import problems
-from tests.crash.vsphere_sites import APPLY, RESUME, UNDO, Rounds
+from tests.crash.vsphere_sites import Rounds
+from tests.crash.worlds import APPLY, RESUME, UNDO
 from tests.engine.kit import until
 from tests.rigs.vcsim import Vcsim, vcsim
 

@@ -133,6 +133,11 @@ class Site:
 
     # ferry ------------------------------------------------------------
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no output may hold."""
+        return (PASSWORD,)
+
     def environment(self, state: str = "state.db") -> dict[str, str]:
         """The environment of a ferry process with a state of that name in the test's folder."""
         own = {

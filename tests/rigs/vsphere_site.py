@@ -124,6 +124,11 @@ class VsphereSite:
 
     # ferry ------------------------------------------------------------
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no output may hold."""
+        return PASSWORD, self.sim.password
+
     def environment(self, state: str = "state.db") -> dict[str, str]:
         """The environment of a ferry process with a state of that name in the test's folder."""
         own = {
@@ -144,7 +149,7 @@ class VsphereSite:
         )
         said = f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert expect is None or done.returncode == expect, said
-        for secret in (PASSWORD, self.sim.password):
+        for secret in self.secrets:
             assert secret not in done.stdout + done.stderr
         return done
 
