@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator import registry
-from orchestrator.app import clock, following, planning, secrets, states
+from orchestrator.app import clock, following, secrets, states
 from orchestrator.app.following import Update
 from orchestrator.changeset import store
 from orchestrator.changeset.changes import ChangeSet
@@ -29,6 +29,9 @@ def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[Cha
             )
             raise InvalidInput((Diagnostic("usage", f"{what} is a plan file, not a change set", hint),))
         return store.load(what)
+    # Here: whoever carries out a saved change set reads no plan file.
+    from orchestrator.app import planning
+
     with states.known_of(url) as known_of:
         change_set = planning.preview(what, now, known_of)
     if change_set.change.approvals:

@@ -5,18 +5,21 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from orchestrator.app import clock
 from orchestrator.changeset.changes import ChangeSet, HostChange, KnownIdentity
-from orchestrator.changeset.observe import KnownOf
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import api, approvals, evidence, journal, runs
 from orchestrator.engine.state import State, default_state_url, open_state
 from orchestrator.history import Approval, Evidence, JournalEntry
-from orchestrator.lifecycle.candidates import Stored
 from orchestrator.model.base import Value
 from orchestrator.model.facts import ServerFacts
 from orchestrator.model.machine import Machine
+
+if TYPE_CHECKING:
+    from orchestrator.changeset.observe import KnownOf
+    from orchestrator.lifecycle.candidates import Stored
 
 LAST = "last"
 """Stands for the newest run wherever a run is named."""
@@ -93,12 +96,14 @@ class MachinesSeen:
             if (machine := machines[run].get(host)) is not None:
                 self._newest[machine] = run, host
 
-    def stored(self, endpoint: str, machine: str) -> Stored | None:
+    def stored(self, endpoint: str, machine: str) -> "Stored | None":
         """Return which Windows a machine is by its newest evidence: by the endpoint's identity and its id."""
         key = self._newest.get((endpoint, machine))
         found = None if key is None else evidence.latest(self._state, *key, "facts-source")
         if found is None:
             return None
+        from orchestrator.lifecycle.candidates import Stored
+
         identity = ServerFacts.model_validate_json(found.body).identity
         return Stored(identity=identity, at=found.at, run=found.run)
 
@@ -111,7 +116,7 @@ def _machines(change_set: ChangeSet) -> dict[str, tuple[str, str]]:
 
 
 @contextmanager
-def known_of(url: str | None) -> Iterator[KnownOf]:
+def known_of(url: str | None) -> "Iterator[KnownOf]":
     """Give a look-up of identities in stored evidence."""
     with opened(url) as state:
         yield SeenBefore(state).identity

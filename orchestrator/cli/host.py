@@ -31,6 +31,6 @@ def release(
         from orchestrator.cli.progress import progress
 
         change_set = runs.undo_of(state, run, clock.now(), hosts=(host,), only_release=True)
-        with progress(output.err, clock.now) as view:
+        with progress(output, clock.now) as view:
             record = runs.start(state, change_set, store.digest(change_set), view.update)
         finish_run(output, record)

@@ -1,8 +1,8 @@
 """Console script `ferry`: puts the command groups together. Modules that cost time are imported by the
 command that needs them."""
 
+import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -44,6 +44,8 @@ for single in (doctor, discover, inventory, parity, report):
 
 def _print_version(value: bool) -> None:
     if value:
+        from importlib.metadata import version
+
         typer.echo(f"ferry {version('ferry6003')}")
         raise typer.Exit
 
@@ -71,6 +73,4 @@ def main() -> None:
 
 
 def _debug() -> bool:
-    import os
-
     return bool(os.environ.get("FERRY_DEBUG"))

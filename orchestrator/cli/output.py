@@ -2,10 +2,11 @@
 show."""
 
 import json
+import os
+import sys
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
+import typer
 
 from orchestrator.diagnostics import Diagnostic, FerryError, InvalidInput
 from orchestrator.model.text import printable
@@ -16,30 +17,28 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False, markup=False, soft_wrap=True)
-        self.err = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
 
     def document(self, value: Any) -> None:
         """Print the JSON document, if that is what was asked for."""
         if self.as_json:
-            # Not through rich, which would lay every line out: documents of large runs are large.
-            self.out.file.write(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n")
+            sys.stdout.write(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n")
 
     def text(self, text: str) -> None:
         """Print lines of text, unless JSON was asked for. Each line is made safe by itself."""
         if not self.as_json:
             for line in text.split("\n"):
-                self.out.print(Text(printable(line, limit=20_000)))
+                typer.echo(printable(line, limit=20_000))
 
     def verbatim(self, text: str) -> None:
         """Print a text of our own to the byte, unless JSON was asked for: a script, a schema."""
         if not self.as_json:
-            self.out.file.write(text)
+            sys.stdout.write(text)
 
-    def note(self, text: str, style: str = "") -> None:
-        """Print a line for people on stderr."""
+    def note(self, text: str, colour: str | None = None) -> None:
+        """Print lines for people on stderr, bold and in this colour on a terminal that shows it."""
+        bold, plain = colour is not None or None, False if os.environ.get("NO_COLOR") else None
         for line in text.split("\n"):
-            self.err.print(Text(printable(line, limit=20_000), style=style))
+            typer.secho(printable(line, limit=20_000), err=True, fg=colour, bold=bold, color=plain)
 
     def failure(self, error: FerryError) -> None:
         """Print an error: as a document for programs, as lines for people."""
@@ -49,7 +48,7 @@ class Output:
             for diagnostic in error.diagnostics:
                 self.note(str(diagnostic))
         else:
-            self.note(f"ferry: {error.message}", style="bold red")
+            self.note(f"ferry: {error.message}", typer.colors.RED)
             if error.hint:
                 self.note(f"  -> {error.hint}")
 

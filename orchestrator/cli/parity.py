@@ -2,16 +2,16 @@
 passes."""
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestrator.cli import exits, options
 from orchestrator.cli.output import Output
 from orchestrator.diagnostics import Diagnostic, InvalidInput
-from orchestrator.parity.result import ParityResult, Progress, State, Verdict
 
-_PASSED = (Verdict.PASS, Verdict.PASS_WITH_WAIVERS)
+if TYPE_CHECKING:
+    from orchestrator.parity.result import ParityResult, Progress
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +58,7 @@ def parity(
     with options.command(as_json) as output:
         from orchestrator.app import clock, facts
         from orchestrator.parity.explain import explain
+        from orchestrator.parity.result import Verdict
 
         progress: Progress | None = None
         if rules is not None and len(what) != 2:
@@ -83,7 +84,8 @@ def parity(
             }
         )
         _print(output, result, progress, everything)
-        options.finish(exits.DONE if result.verdict in _PASSED else exits.GATE)
+        passed = result.verdict in (Verdict.PASS, Verdict.PASS_WITH_WAIVERS)
+        options.finish(exits.DONE if passed else exits.GATE)
 
 
 def _from_inside(
@@ -94,7 +96,7 @@ def _from_inside(
     brought: Path | None,
     in_guest: bool,
     target: bool,
-) -> tuple[ParityResult, Progress | None]:
+) -> "tuple[ParityResult, Progress | None]":
     """Take facts in and return how the host stands; ends the command where nothing can be compared yet."""
     from orchestrator.app import imports
 
@@ -117,7 +119,9 @@ def _refuse(summary: str) -> NoReturn:
     raise InvalidInput((Diagnostic("usage", summary, hint),))
 
 
-def _print(output: Output, result: ParityResult, progress: Progress | None, everything: bool) -> None:
+def _print(output: Output, result: "ParityResult", progress: "Progress | None", everything: bool) -> None:
+    from orchestrator.parity.result import State
+
     quiet = () if everything else (State.SAME, State.EQUIVALENT, State.EXTRA)
     for found in result.items:
         if found.state in quiet:

@@ -50,7 +50,7 @@ def preview(
         if out is not None:
             output.note(f"saved: {out}")
         if any(not finding.ok for host in change_set.hosts for finding in host.checks):
-            output.note("a check found a hindrance: see CHECKS above", style="bold yellow")
+            output.note("a check found a hindrance: see CHECKS above", typer.colors.YELLOW)
             options.finish(exits.FAILED)
 
 

@@ -33,7 +33,7 @@ def apply(
         from orchestrator.cli.progress import progress
 
         change_set, digest = runs.to_apply(what, yes, state, clock.now())
-        with progress(output.err, clock.now) as view:
+        with progress(output, clock.now) as view:
             record = runs.start(state, change_set, digest, view.update)
         finish_run(output, record)
 
@@ -78,6 +78,6 @@ def undo(
             output.document({"digest": digest, "out": str(out)})
             output.text(f"saved: {out}, digest {digest}")
             return
-        with progress(output.err, clock.now) as view:
+        with progress(output, clock.now) as view:
             record = runs.start(state, change_set, store.digest(change_set), view.update)
         finish_run(output, record)

@@ -1,27 +1,18 @@
 """Progress of a run: a live table in a terminal, plain lines elsewhere. Made from run records alone."""
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING, Union
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
+from orchestrator.cli.output import Output
 from orchestrator.history import HostRecord, HostStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from orchestrator.model.text import printable
 
-Clock = Callable[[], datetime]
+if TYPE_CHECKING:
+    from orchestrator.cli.live import LiveProgress
 
-_STYLES = {
-    HostStatus.WAITING: "dim",
-    HostStatus.RUNNING: "cyan",
-    HostStatus.DONE: "green",
-    HostStatus.FAILED: "bold red",
-    HostStatus.REFUSED: "bold red",
-    HostStatus.CANCELLED: "yellow",
-    HostStatus.SKIPPED: "yellow",
-}
+Clock = Callable[[], datetime]
 
 
 def seconds(start: datetime, end: datetime) -> str:
@@ -52,10 +43,11 @@ def host_line(host: HostRecord) -> str:
 
 
 class PlainProgress:
-    """Prints each step once when it ends, and each host once when it is over."""
+    """Says each step once when it ends, and each host once when it is over, in lines."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` prints a line."""
+        self._say = say
         self._seen: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> "PlainProgress":
@@ -65,7 +57,7 @@ class PlainProgress:
         pass
 
     def update(self, record: RunRecord) -> None:
-        """Print what is new in `record`."""
+        """Say what is new in `record`."""
         for host in record.hosts:
             for step in host.steps:
                 if step.ended_at is not None:
@@ -80,64 +72,13 @@ class PlainProgress:
     def _once(self, key: tuple[str, ...], line: str) -> None:
         if key not in self._seen:
             self._seen.add(key)
-            self._console.print(Text(printable(line)))
+            self._say(printable(line))
 
 
-class LiveProgress:
-    """A table that is redrawn in place; at the end the last state stays on the screen."""
+def progress(output: Output, clock: Clock) -> Union[PlainProgress, "LiveProgress"]:
+    """Return what fits where stderr goes."""
+    if not sys.stderr.isatty():
+        return PlainProgress(output.note)
+    from orchestrator.cli import live
 
-    def __init__(self, console: Console, clock: Clock) -> None:
-        self._clock = clock
-        self._record: RunRecord | None = None
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
-
-    def __enter__(self) -> "LiveProgress":
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._live.stop()
-
-    def update(self, record: RunRecord) -> None:
-        """Redraw; between updates the elapsed times go on by themselves."""
-        self._record = record
-        self._live.refresh()
-
-    def _render(self) -> Group:
-        if self._record is None:
-            return Group()
-        now = self._clock()
-        return Group(_title(self._record, now), run_table(self._record, now))
-
-
-def _title(record: RunRecord, now: datetime) -> Text:
-    elapsed = seconds(record.started_at, record.ended_at or now)
-    return Text(f"run {record.run}  {record.status.value}  {elapsed}", style="bold")
-
-
-def run_table(record: RunRecord, now: datetime) -> Table:
-    """Return the table of hosts: status, step under way, time, message."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("wave", "host", "status", "step", "time", ""):
-        table.add_column(column, no_wrap=column != "")
-    for host in record.hosts:
-        last = host.steps[-1] if host.steps else None
-        words = host.message or (last.message if last else "")
-        table.add_row(
-            Text(printable(host.wave)),
-            Text(printable(host.host)),
-            Text(host.status.value, style=_STYLES[host.status]),
-            Text(f"{last.step} ({len(host.steps)})" if last else ""),
-            Text(
-                seconds(host.steps[0].started_at, (last.ended_at if last else None) or now)
-                if host.steps
-                else ""
-            ),
-            Text(printable(words, 200)),
-        )
-    return table
-
-
-def progress(console: Console, clock: Clock) -> PlainProgress | LiveProgress:
-    """Return what fits where the output goes."""
-    return LiveProgress(console, clock) if console.is_terminal else PlainProgress(console)
+    return live.on_terminal(clock)

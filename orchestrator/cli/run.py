@@ -1,14 +1,14 @@
 """`ferry run`: look at runs, pause, cancel and continue them, from any process that reaches the state."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli import exits, options
-from orchestrator.cli.ending import exit_code
 from orchestrator.cli.output import Output
-from orchestrator.cli.progress import host_line, progress, seconds, step_line
-from orchestrator.history import RunRecord
+
+if TYPE_CHECKING:
+    from orchestrator.history import RunRecord
 
 NAME = "run"
 app = typer.Typer(
@@ -49,8 +49,10 @@ def watch(run: RunArgument, state: options.State = None, as_json: options.Json =
     """Follow a run until it is over; ends with the run's exit code. Ctrl-C stops watching, not the run."""
     with options.command(as_json) as output:
         from orchestrator.app import clock, runs
+        from orchestrator.cli.ending import exit_code
+        from orchestrator.cli.progress import progress
 
-        with progress(output.err, clock.now) as view:
+        with progress(output, clock.now) as view:
             record = runs.watch(state, run, view.update)
         output.document(record.model_dump(mode="json"))
         options.finish(exit_code(record))
@@ -61,8 +63,9 @@ def resume(run: RunArgument, state: options.State = None, as_json: options.Json 
     """Continue a run: paused, interrupted, or with hosts that failed. Finished steps are not done again."""
     with options.command(as_json) as output:
         from orchestrator.app import clock, runs
+        from orchestrator.cli.progress import progress
 
-        with progress(output.err, clock.now) as view:
+        with progress(output, clock.now) as view:
             record = runs.resume(state, run, view.update)
         finish_run(output, record)
 
@@ -91,8 +94,10 @@ def cancel(run: RunArgument, state: options.State = None, as_json: options.Json 
         )
 
 
-def print_record(output: Output, record: RunRecord) -> None:
+def print_record(output: Output, record: "RunRecord") -> None:
     """Print a run as a document or as lines."""
+    from orchestrator.cli.progress import host_line, seconds, step_line
+
     output.document(record.model_dump(mode="json"))
     ended = "" if record.ended_at is None else f" in {seconds(record.started_at, record.ended_at)}"
     output.text(f"run {record.run}: {record.name}, {record.kind}, {record.status.value}{ended}")
@@ -105,8 +110,11 @@ def print_record(output: Output, record: RunRecord) -> None:
             output.text(f"  {step_line(host.host, step)}")
 
 
-def finish_run(output: Output, record: RunRecord) -> None:
+def finish_run(output: Output, record: "RunRecord") -> None:
     """Say how a run ended, and what can be done next; end with its exit code."""
+    from orchestrator.cli.ending import exit_code
+    from orchestrator.cli.progress import host_line
+
     output.document(record.model_dump(mode="json"))
     output.text(f"run {record.run} {record.status.value}; journal head {record.head or 'none yet'}")
     for host in record.hosts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
+from orchestrator.cli.live import LiveProgress
 from orchestrator.cli.main import app
-from orchestrator.cli.progress import LiveProgress, PlainProgress, seconds
+from orchestrator.cli.progress import PlainProgress, seconds
 from orchestrator.history import HostRecord, HostStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from orchestrator.model.text import printable
 
@@ -61,17 +64,17 @@ def a_step(name: str, ended: bool, message: str = "") -> StepRecord:
 
 
 def test_plain_progress_prints_each_step_once() -> None:
-    stream = io.StringIO()
-    view = PlainProgress(Console(file=stream, markup=False, highlight=False, width=200))
+    said: list[str] = []
+    view = PlainProgress(said.append)
     running = a_record(HostStatus.RUNNING, a_step("claim", True), a_step("snapshot", False))
     view.update(running)
     view.update(running)
     view.update(
-        a_record(HostStatus.FAILED, a_step("claim", True), message="no space\x1b[2J", hint="make some")
+        a_record(HostStatus.FAILED, a_step("claim", True), message="no\nspace\x1b[2J", hint="make some")
     )
-    assert stream.getvalue().splitlines() == [
+    assert said == [
         "08:00:02 FILE01 claim done in 2.0 s",
-        "FILE01 failed: no space\\x1b[2J; make some",
+        "FILE01 failed: no\\x0aspace\\x1b[2J; make some",
     ]
 
 
@@ -98,6 +101,16 @@ def test_an_error_is_a_document_with_code_message_and_hint(tmp_path: Path) -> No
     result = CliRunner().invoke(app, ["plan", "show", str(tmp_path / "none.json"), "--json"])
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"].keys() >= {"code", "message", "hint"}
+
+
+def test_help_imports_neither_models_nor_tables_nor_the_table_on_a_terminal() -> None:
+    code = (
+        "import sys; from orchestrator.cli.main import app; app(['--help'], standalone_mode=False);"
+        "sys.stderr.write(', '.join({'pydantic', 'sqlalchemy', 'rich'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "plan" in done.stdout
 
 
 def test_help_of_every_command_says_something() -> None:
