@@ -5,11 +5,11 @@ from typing import Any
 
 from orchestrator.changeset.changes import ChangeSet
 from orchestrator.engine import journal, runs, schedule
+from orchestrator.engine.gate import gate
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, failed
 from orchestrator.engine.runtime import Engine
 from orchestrator.engine.state import State
-from orchestrator.engine.steps import gate
 from orchestrator.history import HostStatus, RunStatus
 
 _OPEN = frozenset({HostStatus.WAITING, HostStatus.RUNNING})
@@ -35,8 +35,8 @@ def open_level(engine: Engine, change_set: ChangeSet, run: str, names: list[str]
     return ready
 
 
-def admit(job: Job) -> Outcome:
-    """Begin a host, now that its endpoint has room, unless its wave has been stopped meanwhile."""
+def admit(job: Job) -> Outcome | None:
+    """Begin a host, now that its endpoint has room. Return an outcome when it must end here."""
     stopped = gate(job.engine, job.run)
     if stopped is not None:
         return stopped
@@ -50,7 +50,7 @@ def admit(job: Job) -> Outcome:
                 return failed("skipped", f"not begun: {reason}", status=HostStatus.SKIPPED)
         runs.set_host(connection, job.run, job.name, HostStatus.RUNNING)
         journal.append(connection, job.run, job.name, "host-started", {"wave": job.host.plan.wave}, at)
-    return Outcome()
+    return None
 
 
 def close_host(engine: Engine, run: str, host: str, outcome: Outcome) -> None:

@@ -228,7 +228,7 @@ def resume(engine: Engine, run: str, *, now: datetime) -> RunRecord:
         message = f"run {run} is being taken back, or was, by run {undo}"
         raise Refused(message, hint=f"resume {undo}, or preview the plan again", code="undone")
     _check_window(change_set, now)
-    broken = row.status not in runs.ENDED and workflows.state_of(run, row.attempt) in _GIVEN_UP
+    broken = row.status not in runs.ENDED and workflows.is_given_up(run, row.attempt)
     attempt = row.attempt
     with state.write() as connection:
         if row.status in runs.ENDED or broken:
@@ -242,9 +242,6 @@ def resume(engine: Engine, run: str, *, now: datetime) -> RunRecord:
     # Also where nothing was broken: a process may have died between writing the run down and handing it over.
     _enqueue(engine, change_set, run, attempt)
     return run_record(state, run)
-
-
-_GIVEN_UP = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 def settle(engine: Engine, run: str, *, now: datetime) -> RunRecord:

@@ -64,17 +64,21 @@ class Lease:
     def release(self) -> None:
         """Give the hold back, if it is still ours. Repeatable."""
         if not self._given_back:
-            with self.releasing():
-                pass
+            with self._state.write() as connection:
+                self._give_back(connection)
+            self._given_back = True
 
     @contextmanager
-    def releasing(self) -> Iterator[sa.Connection]:
-        """Give the hold back, if it is still ours, in the transaction that is yielded."""
-        mine = (leases.c.generation == self.generation, leases.c.owner == self.owner)
-        with self._state.write() as connection:
-            connection.execute(leases.update().where(*_key(self.run, self.host), *mine).values(owner=NOBODY))
+    def ending(self) -> Iterator[sa.Connection]:
+        """As `guarded`, and the hold is given back in the same transaction. Raises LeaseLost."""
+        with self.guarded() as connection:
             yield connection
+            self._give_back(connection)
         self._given_back = True
+
+    def _give_back(self, connection: sa.Connection) -> None:
+        mine = (leases.c.generation == self.generation, leases.c.owner == self.owner)
+        connection.execute(leases.update().where(*_key(self.run, self.host), *mine).values(owner=NOBODY))
 
 
 def acquire(

@@ -38,11 +38,16 @@ class NoSuchRun(FerryError):
 def row(state: State, run: str) -> Any:
     """Return the run's row. Raises NoSuchRun."""
     with state.read() as connection:
-        found = connection.execute(_RUN, {"run": run}).first()
-    if found is None:
+        return found(connection, run)
+
+
+def found(connection: sa.Connection, run: str) -> Any:
+    """As `row`, within the caller's transaction."""
+    known = connection.execute(_RUN, {"run": run}).first()
+    if known is None:
         message = f"there is no run {run!r} in this state"
         raise NoSuchRun(message, hint="`ferry run list` shows the runs; --state names another state")
-    return found
+    return known
 
 
 def newest(state: State) -> str | None:
@@ -167,6 +172,14 @@ def host_statuses(connection: sa.Connection, run: str) -> list[tuple[str, str]]:
     """Return (host, status) of all hosts, within the caller's transaction."""
     query = sa.select(hosts.c.host, hosts.c.status).where(hosts.c.run == run)
     return [(r.host, r.status) for r in connection.execute(query)]
+
+
+def step_statuses(state: State, run: str, host: str, attempt: int) -> dict[int, StepStatus]:
+    """Return the steps of a host's attempt that were begun: position and status."""
+    mine = (steps.c.run == run, steps.c.host == host, steps.c.attempt == attempt)
+    with state.read() as connection:
+        known = connection.execute(sa.select(steps.c.position, steps.c.status).where(*mine))
+        return {position: StepStatus(status) for position, status in known}
 
 
 def begin_step(

@@ -26,7 +26,7 @@ from orchestrator.model.facts import ServerFacts
 
 log = logging.getLogger("ferry.engine")
 
-APPLICATION_VERSION = "ferry-1"
+APPLICATION_VERSION = "ferry-2"
 """What DBOS matches pending work by. Raised by hand when the order of steps inside a workflow function
 changes; never per release, or
 every release would strand what is in flight."""

@@ -3,12 +3,14 @@ same."""
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.changeset.changes import ChangeSet, HostChange
-from orchestrator.engine.steps import TARGET_STEPS
+from orchestrator.changeset.changes import ChangeSet, HostChange, StepKind
 from orchestrator.history import HostStatus
 from orchestrator.model.base import Value
 
 FAILURES = frozenset({HostStatus.FAILED, HostStatus.REFUSED})
+
+TARGET_STEPS = frozenset({StepKind.STAGE, StepKind.INVENTORY_TARGET, StepKind.REMOVE_TARGET})
+"""Steps that work on the target's endpoint; all others work on the legacy machine's, or on none."""
 
 
 class Phase(Value):

@@ -1,54 +1,74 @@
-"""Carries out one step: the gate before it, its record, its action, its outcome. Never raises but for
-StopWork."""
+"""Carries out the steps of one phase: the gate before each, its record, its action, its outcome. Never raises
+but for StopWork.
+
+What is done stands in our own table, written together with the journal's entry: whoever carries the phase out
+again, after a crash, goes on behind it. A step's end and the next one's begin are one transaction, and so are
+the last one's end, the phase's outcome and the giving back of the host.
+"""
 
 import logging
 
-from orchestrator.changeset.changes import Step, StepKind
+import sqlalchemy as sa
+
+from orchestrator.changeset.changes import StepKind
 from orchestrator.contract.errors import ErrorKind, LeaseLost, ProviderError
 from orchestrator.diagnostics import FerryError
-from orchestrator.engine import journal, runs
+from orchestrator.engine import admission, journal, runs
+from orchestrator.engine.gate import gate, is_open
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, StopWork, failed, of_error
-from orchestrator.engine.runtime import Engine
-from orchestrator.history import HostStatus, StepStatus
+from orchestrator.engine.schedule import TARGET_STEPS, Phase
+from orchestrator.history import StepStatus
 
 log = logging.getLogger("ferry.engine")
 
-GATE_POLL = 0.3
-
-TARGET_STEPS = frozenset({StepKind.STAGE, StepKind.INVENTORY_TARGET, StepKind.REMOVE_TARGET})
-"""Steps that work on the target's endpoint; all others work on the legacy machine's, or on none."""
+Ended = tuple[int, Outcome]
+"""A step's position and how it ended, not written down yet."""
 
 
-def gate(engine: Engine, run: str) -> Outcome | None:
-    """Block while the run is paused. Return an outcome when the host must end here. Raises StopWork on
-    shutdown."""
-    while True:
-        if engine.stopping.is_set():
-            message = "this worker is leaving"
-            raise StopWork(message)
-        row = runs.row(engine.runtime.state, run)
-        if row.cancelled:
-            return failed("cancelled", "the run was cancelled", status=HostStatus.CANCELLED)
-        if not (row.paused or row.interrupted):
-            return None
-        engine.stopping.wait(GATE_POLL)
-
-
-def carry_out(job: Job, attempt: int, position: int) -> Outcome:
-    """Carry out step `position` of the host."""
-    stopped = gate(job.engine, job.run)
-    if stopped is not None:
-        return stopped
-    step = job.host.steps[position]
+def carry_out(job: Job, attempt: int, number: int, phase: Phase) -> Outcome:
+    """Carry out what is left of a phase of the host, and give the host back."""
     try:
-        _begin(job, attempt, position, step)
-        outcome = _act(job, step.kind)
-        _end(job, attempt, position, step, outcome)
+        return _carry_out(job, attempt, number, phase)
     except LeaseLost as error:
         log.warning("%s", error)
         raise StopWork(str(error)) from error
+
+
+def _carry_out(job: Job, attempt: int, number: int, phase: Phase) -> Outcome:
+    known = runs.step_statuses(job.runtime.state, job.run, job.name, attempt)
+    # Without any step the host has not begun: a later phase, or a repeat, finds it admitted.
+    stopped = None if known else admission.admit(job)
+    ended: Ended | None = None
+    for position in range(phase.first, phase.last + 1):
+        if known.get(position) == StepStatus.DONE:
+            continue
+        stopped = stopped or _begin(job, attempt, position, ended)
+        if stopped is not None:
+            ended = None
+            break
+        ended = position, _act(job, job.host.steps[position].kind)
+        if not ended[1].ok:
+            break
+    outcome = stopped or (ended[1] if ended is not None else Outcome())
+    _close(job, attempt, number, ended, outcome)
     return outcome
+
+
+def _begin(job: Job, attempt: int, position: int, ended: Ended | None) -> Outcome | None:
+    """Write the end of the step before and that this one runs; wait at the gate. Return an outcome when the
+    host must end here, the end of the step before being written."""
+    while True:
+        with job.lease.guarded() as connection:
+            if ended is not None:
+                _write_end(connection, job, attempt, ended)
+                ended = None
+            if is_open(job.engine, runs.found(connection, job.run)):
+                _write_begin(connection, job, attempt, position)
+                return None
+        stopped = gate(job.engine, job.run)
+        if stopped is not None:
+            return stopped
 
 
 def _act(job: Job, kind: StepKind) -> Outcome:
@@ -74,17 +94,25 @@ def _forget(job: Job, kind: StepKind) -> None:
     job.engine.forget_adapter(job.endpoint(name).settings)
 
 
-def _begin(job: Job, attempt: int, position: int, step: Step) -> None:
-    at = job.now()
-    with job.lease.guarded() as connection:
-        runs.begin_step(connection, job.run, job.name, attempt, position, step.kind.value, at)
-        data = {"step": step.kind.value, "title": step.title, "generation": job.lease.generation}
-        journal.append(connection, job.run, job.name, "step-started", data, at)
+def _close(job: Job, attempt: int, number: int, ended: Ended | None, outcome: Outcome) -> None:
+    """Write how the phase ended. Whoever waits for that may begin the next one in another process at once."""
+    with job.lease.ending() as connection:
+        if ended is not None:
+            _write_end(connection, job, attempt, ended)
+        runs.end_phase(connection, job.run, job.name, attempt, number, outcome.model_dump_json())
+    job.engine.bells.ring(f"{job.run}/{job.name}")
 
 
-def _end(job: Job, attempt: int, position: int, step: Step, outcome: Outcome) -> None:
+def _write_begin(connection: sa.Connection, job: Job, attempt: int, position: int) -> None:
+    at, step = job.now(), job.host.steps[position]
+    runs.begin_step(connection, job.run, job.name, attempt, position, step.kind.value, at)
+    data = {"step": step.kind.value, "title": step.title, "generation": job.lease.generation}
+    journal.append(connection, job.run, job.name, "step-started", data, at)
+
+
+def _write_end(connection: sa.Connection, job: Job, attempt: int, ended: Ended) -> None:
+    position, outcome = ended
     at, status = job.now(), StepStatus.DONE if outcome.ok else StepStatus.FAILED
-    with job.lease.guarded() as connection:
-        runs.end_step(connection, job.run, job.name, attempt, position, status, outcome.message, at)
-        data = {"step": step.kind.value, "message": outcome.message, "code": outcome.code}
-        journal.append(connection, job.run, job.name, f"step-{status.value}", data, at)
+    runs.end_step(connection, job.run, job.name, attempt, position, status, outcome.message, at)
+    data = {"step": job.host.steps[position].kind.value, "message": outcome.message, "code": outcome.code}
+    journal.append(connection, job.run, job.name, f"step-{status.value}", data, at)

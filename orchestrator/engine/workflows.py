@@ -1,8 +1,8 @@
 """The three workflow functions: run, host, phase. Imports DBOS: only `runtime` may import this, at launch.
 
-Ids: `RUN~ATTEMPT`, `RUN/HOST/ATTEMPT`, `RUN/HOST/ATTEMPT/PHASE`. A function's own code is a pure function of
-the change set and of what its steps returned; everything else happens inside steps, which DBOS records and
-never runs again once recorded.
+Ids: `RUN~ATTEMPT`, `RUN/HOST/ATTEMPT`, `RUN/HOST/ATTEMPT/PHASE`. What DBOS is asked for, workflows and steps,
+is a pure function of the change set and of what stands in our own tables for good: which hosts began, how a
+phase ended. The steps of a phase are ours (`steps`): their record and the journal's are one transaction.
 """
 
 import logging
@@ -17,7 +17,14 @@ from orchestrator.engine import admission, runs, schedule
 from orchestrator.engine.job import Job
 from orchestrator.engine.lease import Lease
 from orchestrator.engine.outcome import Outcome, StopWork, failed
-from orchestrator.engine.runtime import HOSTS, MAX_PARALLEL, RUNS, Engine, endpoint_queue
+from orchestrator.engine.runtime import (
+    APPLICATION_VERSION,
+    HOSTS,
+    MAX_PARALLEL,
+    RUNS,
+    Engine,
+    endpoint_queue,
+)
 from orchestrator.engine.steps import carry_out
 
 log = logging.getLogger("ferry.engine")
@@ -32,6 +39,9 @@ itself."""
 _LOST = failed(
     "internal", "a workflow ended without an outcome", "see the log; the run can be resumed or undone"
 )
+
+GIVEN_UP = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""DBOS' states of a workflow that it will not go on with."""
 
 _bound: list[Engine] = []
 
@@ -61,10 +71,11 @@ def start(run: str, attempt: int) -> None:
         DBOS.enqueue_workflow(RUNS, run_workflow, run, attempt)
 
 
-def state_of(run: str, attempt: int) -> str | None:
-    """Return DBOS' status of an attempt of a run; None when it was never enqueued."""
+def is_given_up(run: str, attempt: int) -> bool:
+    """Tell whether nobody will go on with an attempt of a run: DBOS gave it up, or it is of a ferry whose
+    workflows had other steps."""
     found = DBOS.get_workflow_status(run_id(run, attempt))
-    return None if found is None else found.status
+    return found is not None and (found.status in GIVEN_UP or found.app_version != APPLICATION_VERSION)
 
 
 @DBOS.workflow(name="ferry.run")
@@ -97,12 +108,11 @@ def host_workflow(run: str, host: str, attempt: int) -> str:
                 SetEnqueueOptions(queue_partition_key=phase.identity),
             ):
                 DBOS.enqueue_workflow(endpoint_queue(phase.limit), phase_workflow, run, host, attempt, number)
-            outcome = Outcome.model_validate(
-                _step("await phase", _await_phase, engine, run, host, attempt, number)
-            )
+            outcome = _await_phase(engine, run, host, attempt, number)
             if not outcome.ok:
                 break
-        _step("close host", _close_host, engine, run, host, outcome)
+        admission.close_host(engine, run, host, outcome)
+        engine.bells.ring(run)
         return outcome.status.value
 
 
@@ -112,28 +122,17 @@ def phase_workflow(run: str, host: str, attempt: int, number: int) -> str:
     back."""
     engine = _bound[0]
     with engine.working():
-        change_set = _change_set(engine, run)
-        change = _host(change_set, host)
-        phase = schedule.phases(change_set, change, MAX_PARALLEL)[number]
-        digest = runs.row(engine.runtime.state, run).digest
-        job = Job(engine, change_set, digest, change, _take(engine, run, host))
-        try:
-            outcome = _carry_out_phase(job, attempt, number, phase)
-            _step("close phase", _close_phase, job, attempt, number, outcome)
-        finally:
-            job.lease.release()
+        outcome = _phase_outcome(engine, run, host, attempt, number)
+        if outcome is None:
+            change_set, digest = _change_set(engine, run), runs.row(engine.runtime.state, run).digest
+            change = _host(change_set, host)
+            phase = schedule.phases(change_set, change, MAX_PARALLEL)[number]
+            job = Job(engine, change_set, digest, change, _take(engine, run, host))
+            try:
+                outcome = carry_out(job, attempt, number, phase)
+            finally:
+                job.lease.release()
         return outcome.status.value
-
-
-def _carry_out_phase(job: Job, attempt: int, number: int, phase: schedule.Phase) -> Outcome:
-    outcome = Outcome()
-    if number == 0:
-        outcome = _outcome("admit", admission.admit, job)
-    for position in range(phase.first, phase.last + 1):
-        if not outcome.ok:
-            break
-        outcome = _outcome(job.host.steps[position].kind.value, carry_out, job, attempt, position)
-    return outcome
 
 
 def _take(engine: Engine, run: str, host: str) -> Lease:
@@ -151,10 +150,6 @@ def _step(name: str, call: Callable[..., Any], *args: Any) -> Any:
     return DBOS.run_step({"name": name}, lambda: call(*args))
 
 
-def _outcome(name: str, call: Callable[..., Outcome], *args: Any) -> Outcome:
-    return Outcome.model_validate(_step(name, lambda: call(*args).model_dump(mode="json")))
-
-
 def _change_set(engine: Engine, run: str) -> ChangeSet:
     state = engine.runtime.state
     return runs.change_set(state, runs.row(state, run).digest)
@@ -164,47 +159,43 @@ def _host(change_set: ChangeSet, name: str) -> HostChange:
     return next(h for h in change_set.hosts if h.plan.name == name)
 
 
-def _close_phase(job: Job, attempt: int, number: int, outcome: Outcome) -> bool:
-    # Together: whoever waits for the outcome may begin the next phase in another process at once.
-    with job.lease.releasing() as connection:
-        runs.end_phase(connection, job.run, job.name, attempt, number, outcome.model_dump_json())
-    job.engine.bells.ring(f"{job.run}/{job.name}")
-    return True
+def _phase_outcome(engine: Engine, run: str, host: str, attempt: int, number: int) -> Outcome | None:
+    found = runs.phase_outcome(engine.runtime.state, run, host, attempt, number)
+    return None if found is None else Outcome.model_validate_json(found)
 
 
-def _close_host(engine: Engine, run: str, host: str, outcome: Outcome) -> bool:
-    admission.close_host(engine, run, host, outcome)
-    engine.bells.ring(run)
-    return True
-
-
-def _await_phase(engine: Engine, run: str, host: str, attempt: int, number: int) -> dict[str, Any]:
-    state, workflow = engine.runtime.state, f"{host_id(run, host, attempt)}/{number}"
-    looks = 0
-    while (found := runs.phase_outcome(state, run, host, attempt, number)) is None:
-        looks += 1
-        if looks % _LOOKS_PER_CHECK == 0 and _gave_up(workflow):
-            return _LOST.model_dump(mode="json")
+def _await_phase(engine: Engine, run: str, host: str, attempt: int, number: int) -> Outcome:
+    while (outcome := _phase_outcome(engine, run, host, attempt, number)) is None:
         _wait(engine, f"{run}/{host}")
-    return Outcome.model_validate_json(found).model_dump(mode="json")
+    return outcome
 
 
 def _await_hosts(engine: Engine, run: str, names: list[str], attempt: int) -> bool:
     looks = 0
-    while open_now := admission.open_of(engine, run, names):
+    while admission.open_of(engine, run, names):
         looks += 1
         if looks % _LOOKS_PER_CHECK == 0:
-            for host in (h for h in open_now if _gave_up(host_id(run, h, attempt))):
-                admission.close_host(engine, run, host, _LOST)
+            _close_given_up(engine, run, attempt)
         _wait(engine, run)
         engine.stopping.wait(_TOGETHER)
     return True
 
 
-def _gave_up(workflow: str) -> bool:
-    """Tell whether DBOS has given a workflow up: it failed where nothing fails, or was begun too often."""
-    found = DBOS.get_workflow_status(workflow)
-    return found is not None and found.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+def _close_given_up(engine: Engine, run: str, attempt: int) -> None:
+    """Write an outcome for what DBOS has given up: it failed where nothing fails, or was begun too often."""
+    found = DBOS.list_workflows(
+        workflow_id_prefix=f"{run}/", status=list(GIVEN_UP), load_input=False, load_output=False
+    )
+    for workflow in found:
+        _, host, of_attempt, *phase = workflow.workflow_id.split("/")
+        if int(of_attempt) != attempt:
+            continue
+        if phase:
+            with engine.runtime.state.write() as connection:
+                runs.end_phase(connection, run, host, attempt, int(phase[0]), _LOST.model_dump_json())
+            engine.bells.ring(f"{run}/{host}")
+        else:
+            admission.close_host(engine, run, host, _LOST)
 
 
 def _wait(engine: Engine, bell: str) -> None:

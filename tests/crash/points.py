@@ -1,9 +1,9 @@
 """The points at which a crash test ends a process: shared by all programs that a test kills or freezes.
 
 Points are counted from 1 over everything that can be interrupted: each `before`, `intend`, `made`, `removed`
-of an effect, and each begin and end of a step. `--kill-at N` ends the process there with SIGKILL. `--stop-at
-N` stops it (SIGSTOP) instead, and at `before` and `intend` ahead of the lease's check. With neither they are
-only counted.
+of an effect; of each step, that it was written down as begun, that it has acted, that its end was written
+down. `--kill-at N` ends the process there with SIGKILL. `--stop-at N` stops it (SIGSTOP) instead, and at
+`before` and `intend` ahead of the lease's check. With neither they are only counted.
 """
 
 from __future__ import annotations
@@ -86,15 +86,26 @@ class Points:
 
 
 def _watch_steps(points: Points) -> None:
-    begin, end = steps._begin, steps._end
+    begin, act, close = steps._begin, steps._act, steps._close
 
-    def noted_begin(job: Any, attempt: int, position: int, step: Any) -> None:
-        points.reach("begin", step.kind.value)
-        begin(job, attempt, position, step)
+    def noted_begin(job: Any, attempt: int, position: int, ended: Any) -> Any:
+        stopped = begin(job, attempt, position, ended)
+        note_end(job, ended)
+        if stopped is None:
+            points.reach("begin", job.host.steps[position].kind.value)
+        return stopped
 
-    def noted_end(job: Any, attempt: int, position: int, step: Any, outcome: Any) -> None:
-        points.reach("acted", step.kind.value)
-        end(job, attempt, position, step, outcome)
-        points.reach("ended", step.kind.value)
+    def noted_act(job: Any, kind: Any) -> Any:
+        outcome = act(job, kind)
+        points.reach("acted", kind.value)
+        return outcome
 
-    steps._begin, steps._end = noted_begin, noted_end
+    def noted_close(job: Any, attempt: int, number: int, ended: Any, outcome: Any) -> None:
+        close(job, attempt, number, ended, outcome)
+        note_end(job, ended)
+
+    def note_end(job: Any, ended: Any) -> None:
+        if ended is not None:
+            points.reach("ended", job.host.steps[ended[0]].kind.value)
+
+    steps._begin, steps._act, steps._close = noted_begin, noted_act, noted_close

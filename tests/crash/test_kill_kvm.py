@@ -64,8 +64,8 @@ def inside(points: list[str]) -> set[int]:
 
 
 def between(points: list[str]) -> set[int]:
-    """Where one step has ended, and where the next one begins: the engine keeps a record in between."""
-    return {n for n, p in enumerate(points, 1) if p.split()[0] in ("begin", "ended")}
+    """Where a step has acted, and where that is written down."""
+    return {n for n, p in enumerate(points, 1) if p.split()[0] in ("acted", "ended")}
 
 
 def within(points: list[str], step: str) -> range:

@@ -88,8 +88,8 @@ def inside(points: list[str]) -> set[int]:
 
 
 def between(points: list[str]) -> set[int]:
-    """Where one step has ended and the next one has not begun."""
-    return {n for n, p in enumerate(points, 1) if p.startswith("ended")}
+    """Where a step has acted, and where that is written down."""
+    return {n for n, p in enumerate(points, 1) if p.split()[0] in ("acted", "ended")}
 
 
 def apply_killed(rounds: Rounds, calm: Calm, point: int) -> str:

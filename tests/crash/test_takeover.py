@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.engine import api, runs
+from orchestrator.engine import api, journal, runs
 from orchestrator.engine.state import open_state
 from orchestrator.history import RunStatus
 from providers.simulated import FaultKind, FaultRule
@@ -101,8 +102,14 @@ def test_a_dead_worker_is_replaced_by_a_live_one_without_being_asked(
     until(lambda: api.run_record(state, dead.run).status is RunStatus.DONE)
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait() == 0, worker.text
+    entries = [e for _, e in journal.entries(state, dead.run, host="FILE01")]
+    begun = Counter(e.data["step"] for e in entries if e.event == "step-started")
     state.close()
     assert shape(scene_) == shape_wanted
+    # What was done stays done; the step in flight, and it alone, is carried out again.
+    assert begun == dict.fromkeys(begun, 1) | {"isolate": 2}
+    assert "preflight" in begun
+    assert [e.event for e in entries].count("host-started") == 1
 
 
 def test_nobody_works_on_a_run_whose_worker_died(

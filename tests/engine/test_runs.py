@@ -14,7 +14,7 @@ from orchestrator.changeset.changes import ChangeSet, StepKind
 from orchestrator.changeset.store import digest
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.diagnostics import Refused
-from orchestrator.engine import api, approvals, evidence, journal, ledger
+from orchestrator.engine import api, approvals, evidence, journal, ledger, workflows
 from orchestrator.engine.actions import ACTIONS
 from orchestrator.engine.runtime import Engine
 from orchestrator.history import HostStatus, LedgerState, RunRecord, RunStatus
@@ -487,3 +487,24 @@ def test_a_done_run_is_not_resumed(engine: Engine, site: Site) -> None:
     with pytest.raises(Refused) as refused:
         api.resume(engine, record.run, now=clock())
     assert refused.value.code == "done"
+
+
+@pytest.mark.parametrize("lost", ["carry_out", "_await_phase"])
+def test_what_dbos_gives_up_fails_its_host_and_can_be_resumed(
+    engine: Engine, site: Site, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    def broken(*_: object) -> None:
+        message = "nothing fails here"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(workflows, "_LOOK_AGAIN", 0.02)
+    with monkeypatch.context() as patch:
+        patch.setattr(workflows, lost, broken)
+        record = carry_out(engine, site.fleet(["FILE01"], **BARE))
+    assert record.status is RunStatus.FAILED
+    assert (the_host(record).code, the_host(record).message) == (
+        "internal",
+        "a workflow ended without an outcome",
+    )
+    api.resume(engine, record.run, now=clock())
+    assert api.wait_run(engine.runtime.state, record.run).status is RunStatus.DONE
