@@ -33,11 +33,10 @@ CLAIM_PATH = f'config.extraConfig["{CLAIM_KEY}"]'
 TOKEN_PATH = f'config.extraConfig["{TOKEN_KEY}"]'
 DETAILED_PATH = 'config.extraConfig["guestInfo.detailed.data"]'
 
+NAMED = ("name", "parent", "config.instanceUuid", "config.template")
+"""Properties by which a machine is found among thousands."""
 LISTED = (
-    "name",
-    "parent",
-    "config.instanceUuid",
-    "config.template",
+    *NAMED,
     "config.guestId",
     "runtime.powerState",
     "guest.guestFullName",

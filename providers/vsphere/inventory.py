@@ -18,6 +18,7 @@ from providers.vsphere.convert import (
     DETAILS,
     DEVICES,
     LISTED,
+    NAMED,
     TASKS,
     Around,
     card_path,
@@ -76,19 +77,20 @@ class VsphereInventory:
         """See the contract. Found by name, inventory path, managed object id and instance UUID; templates are
         no machines. Ordered by name."""
         if names is None:
-            wanted = [s.id for s in self._list() if not s.props.get("config.template")]
+            wanted = [s.id for s in self._list(*NAMED) if not s.props.get("config.template")]
         else:
-            wanted = self._known(names) or list(dict.fromkeys(self._named(names)))
+            wanted = self._known(names) or self._named(names)
         views = self.views(wanted)
         if names is not None and len(views) < len(wanted):
             # A managed object id that was known is gone: the machine may be registered under another one.
-            views = self.views(list(dict.fromkeys(self._named(names))))
+            views = self.views(self._named(names))
         found = [self._machine(view) for view in views if not view.props.get("config.template")]
         return tuple(sorted(found, key=lambda m: (m.ref.name, m.ref.id)))
 
     def listing(self) -> tuple[Listed, ...]:
         """See the contract."""
-        listed = [to_listed(s.props, self._link.endpoint, self._word(s)) for s in self._list(DETAILED_PATH)]
+        found = self._list(*LISTED, DETAILED_PATH)
+        listed = [to_listed(one.props, self._link.endpoint, self._path(one)) for one in found]
         return tuple(sorted(listed, key=lambda one: (one.ref.name, one.ref.id)))
 
     def networks(self) -> tuple[Network, ...]:
@@ -97,12 +99,11 @@ class VsphereInventory:
 
     def images(self, names: Sequence[str]) -> tuple[GoldenImage, ...]:
         """See the contract: templates, named as machines are."""
-        wanted = list(dict.fromkeys(names))
-        found = [(name, moid) for name in wanted for moid in self._named([name], templates=True)]
-        views = {view.vm._moId: view for view in self.views([moid for _, moid in found])}
+        found = self._index(names, templates=True)
+        views = {view.vm._moId: view for view in self.views(found.values())}
         return tuple(
             to_image(name, views[moid].props)
-            for name, moid in found
+            for name, moid in found.items()
             if moid in views and views[moid].props.get("config.template")
         )
 
@@ -146,8 +147,8 @@ class VsphereInventory:
 
     def template(self, name: str) -> Any | None:
         """Return the managed object of the template of that name, or None. Raises ProviderError: CONFLICT."""
-        found = self._named([name], templates=True)
-        return self._link.obj(vim.VirtualMachine, found[0]) if found else None
+        found = self._index([name], templates=True)
+        return self._link.obj(vim.VirtualMachine, found[name]) if found else None
 
     def views(
         self,
@@ -193,9 +194,9 @@ class VsphereInventory:
         )
         return to_machine(view.props, around)
 
-    def _list(self, *extra: str) -> list[Seen]:
+    def _list(self, *paths: str) -> list[Seen]:
         root = self.places.root() if self._link.settings.datacenter else None
-        found = self._link.list_all("list the machines", [vim.VirtualMachine], (*LISTED, *extra), root)
+        found = self._link.list_all("list the machines", [vim.VirtualMachine], paths, root)
         whole = [one for one in found if "config.instanceUuid" in one.props]
         self._learn(whole)
         return whole
@@ -225,16 +226,22 @@ class VsphereInventory:
             self._ids[ref.id] = str(found._moId)
         return [str(found._moId)]
 
-    def _named(self, names: Sequence[str], *, templates: bool = False) -> list[str]:
-        """Return the managed object ids of machines (or templates) that these words name, in one listing."""
+    def _named(self, names: Sequence[str]) -> list[str]:
+        """Return the managed object ids of the machines that these words name."""
+        return list(dict.fromkeys(self._index(names, templates=False).values()))
+
+    def _index(self, names: Sequence[str], *, templates: bool) -> dict[str, str]:
+        """Return the managed object ids of the machines (or templates) that these words name, by word, in one
+        listing. A word that names none is left out."""
         index: dict[str, list[Seen]] = {}
-        for one in self._list():
+        wanted = frozenset(names)
+        for one in self._list(*NAMED):
             if bool(one.props.get("config.template")) is templates:
                 path = self.places.path(one.props.get("parent"), one.props["name"])
                 words = (one.props["name"], one.props["config.instanceUuid"], one.id, *spellings(path))
-                for word in dict.fromkeys(words):
+                for word in wanted.intersection(words):
                     index.setdefault(word, []).append(one)
-        return [self._one(name, index[name]).id for name in names if name in index]
+        return {name: self._one(name, index[name]).id for name in names if name in index}
 
     def _one(self, name: str, found: list[Seen]) -> Seen:
         if len(found) == 1:
@@ -248,9 +255,6 @@ class VsphereInventory:
 
     def _path(self, one: Seen) -> str:
         return self.places.path(one.props.get("parent"), one.props["name"])
-
-    def _word(self, one: Seen) -> str:
-        return self._path(one)
 
 
 def to_image(name: str, props: Props) -> GoldenImage:
