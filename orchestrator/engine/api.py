@@ -60,7 +60,9 @@ def start_run(
     now: datetime,
     random: Callable[[], str] = lambda: secrets.token_hex(2),
 ) -> str:
-    """Check permission, write the run down, hand it to the workers; return its name. Raises Refused."""
+    """Check permission, write the run down, begin it; return its name. Raises Refused."""
+    from orchestrator.engine import workflows
+
     state = engine.runtime.state
     check_permission(state, change_set, expected, now)
     run = new_run_id(now, random)
@@ -79,17 +81,15 @@ def start_run(
     except IntegrityError:
         message = "this change set is being carried out already"
         raise Refused(message, hint="preview again for a new one", code="already-run") from None
-    _enqueue(engine, change_set, run, 1)
+    _use_queues(engine, change_set)
+    workflows.start(run, 1)
     return run
 
 
-def _enqueue(engine: Engine, change_set: ChangeSet, run: str, attempt: int) -> None:
-    from orchestrator.engine import workflows
-
+def _use_queues(engine: Engine, change_set: ChangeSet) -> None:
     for limit in limits_of(change_set):
         if limit not in engine.runtime.limits:
             engine.use_queue(limit)
-    workflows.start(run, attempt)
 
 
 def limits_of(change_set: ChangeSet) -> tuple[int, ...]:
@@ -239,8 +239,11 @@ def resume(engine: Engine, run: str, *, now: datetime) -> RunRecord:
         else:
             runs.set_run(connection, run, paused=False, interrupted=False)
         journal.append(connection, run, journal.ROOT, "run-resumed", {"attempt": attempt}, now)
-    # Also where nothing was broken: a process may have died between writing the run down and handing it over.
-    _enqueue(engine, change_set, run, attempt)
+    _use_queues(engine, change_set)
+    if attempt > row.attempt:
+        workflows.start(run, attempt)
+    else:  # a process may have died between writing the run down and beginning it
+        workflows.ensure_started(run, attempt)
     return run_record(state, run)
 
 
@@ -250,11 +253,14 @@ def settle(engine: Engine, run: str, *, now: datetime) -> RunRecord:
 
     Without this the reaper would carry on with what is about to be undone. Returns when the run has ended.
     """
+    from orchestrator.engine import workflows
+
     state = engine.runtime.state
     row = runs.row(state, run)
     if row.status not in runs.ENDED:
         cancel(state, run, now)
-        # A process may have died between writing the run down and handing it over.
-        _enqueue(engine, runs.change_set(state, row.digest), run, row.attempt)
+        _use_queues(engine, runs.change_set(state, row.digest))
+        # A process may have died between writing the run down and beginning it.
+        workflows.ensure_started(run, row.attempt)
         wait_run(state, run)
     return run_record(state, run)

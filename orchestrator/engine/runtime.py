@@ -45,8 +45,12 @@ def endpoint_queue(limit: int) -> str:
     return f"ferry-endpoint-{limit}"
 
 
+_QUEUE_POLL = 0.2
+"""Seconds between DBOS' looks for new work: each is some ten statements, whether there is work or not."""
+
+
 def _queue_settings(name: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {"polling_interval_sec": _POLL}
+    settings: dict[str, Any] = {"polling_interval_sec": _QUEUE_POLL}
     if name == HOSTS:
         settings["worker_concurrency"] = HOSTS_AT_ONCE
     elif name != RUNS:

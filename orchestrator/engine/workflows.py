@@ -66,7 +66,13 @@ def host_id(run: str, host: str, attempt: int) -> str:
 
 
 def start(run: str, attempt: int) -> None:
-    """Enqueue an attempt of a run. The same again changes nothing."""
+    """Begin an attempt of a run that nobody has begun, here and at once."""
+    with SetWorkflowID(run_id(run, attempt)):
+        DBOS.start_workflow(run_workflow, run, attempt)
+
+
+def ensure_started(run: str, attempt: int) -> None:
+    """Hand an attempt of a run to the workers. The same again changes nothing."""
     with SetWorkflowID(run_id(run, attempt)):
         DBOS.enqueue_workflow(RUNS, run_workflow, run, attempt)
 
