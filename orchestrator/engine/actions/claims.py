@@ -13,8 +13,9 @@ from orchestrator.model.machine import Claim, MachineRef
 
 def claim(job: Job) -> Outcome:
     """Claim the machine. Raises Refused (code "claimed") when another run holds it."""
-    machine = job.machine(job.ref, job.source)
-    succeeds = replaceable_holder(job.runtime.state, job.change_set, machine.claim)
+    # Only an undo takes a claim over from somebody, so only an undo looks whose it is.
+    held = job.machine(job.ref, job.source).claim if job.change_set.kind is Kind.UNDO else None
+    succeeds = replaceable_holder(job.runtime.state, job.change_set, held)
     effect, mark = job.effect(StepKind.CLAIM, job.ref.endpoint), job.claim()
     try:
         job.reconciled(
