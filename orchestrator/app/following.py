@@ -8,6 +8,7 @@ from threading import Event
 from types import FrameType
 
 from orchestrator.engine import api, runs
+from orchestrator.engine.bells import Bells
 from orchestrator.engine.runtime import Engine
 from orchestrator.engine.state import State
 from orchestrator.history import RunRecord
@@ -43,7 +44,7 @@ def stop_signals() -> Iterator[Event]:
 def follow(engine: Engine, run: str, update: Update, stop: Event) -> RunRecord:
     """Report progress until the run has ended, or is left resumable because `stop` was set."""
     state = engine.runtime.state
-    record = watch(state, run, update, stop)
+    record = watch(state, run, update, stop, engine.bells)
     if not stop.is_set() or record.status in runs.ENDED:
         return record
     api.interrupt(state, run, engine.runtime.clock())
@@ -53,7 +54,9 @@ def follow(engine: Engine, run: str, update: Update, stop: Event) -> RunRecord:
     return record
 
 
-def watch(state: State, run: str, update: Update, stop: Event | None = None) -> RunRecord:
+def watch(
+    state: State, run: str, update: Update, stop: Event | None = None, bells: Bells | None = None
+) -> RunRecord:
     """Update on every event, but spend no more than a tenth of the time on it: records of large runs are
     large."""
     quiet_until = 0.0
@@ -66,6 +69,6 @@ def watch(state: State, run: str, update: Update, stop: Event | None = None) -> 
             ended = time.monotonic()
             quiet_until = ended + 10 * (ended - begun)
 
-    record = api.wait_run(state, run, on_event, stop)
+    record = api.wait_run(state, run, on_event, stop, bells)
     update(record)
     return record

@@ -1,5 +1,6 @@
 """Runs as the commands need them: start, follow, resume, control, and the change set that takes one back."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -77,6 +78,8 @@ def working(url: str | None, providers: set[str], limits: Sequence[int] = ()) ->
             limits=limits,
         )
         with Engine(runtime) as engine:
+            # Almost all that there is now was imported and stays: Python's collector need never look at it.
+            gc.freeze()
             yield engine
 
 
@@ -86,7 +89,7 @@ def _pending(state: State) -> set[str]:
     for record in api.list_runs(state):
         if record.status not in runs.ENDED:
             found |= _providers(runs.change_set(state, record.digest))
-    return found & set(registry.installed())
+    return found & set(registry.installed()) if found else found
 
 
 def providers_of(state: State, run: str) -> set[str]:

@@ -17,6 +17,7 @@ from orchestrator.changeset.store import body, digest
 from orchestrator.changeset.undo import reexposes
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import approvals, journal, liveness, runs
+from orchestrator.engine.bells import Bells
 from orchestrator.engine.runtime import MAX_PARALLEL, Engine
 from orchestrator.engine.schedule import limit_of
 from orchestrator.engine.state import State
@@ -153,16 +154,21 @@ def list_runs(state: State) -> tuple[RunRecord, ...]:
 
 
 def wait_run(
-    state: State, run: str, on_event: OnEvent = lambda _: None, stop: Event | None = None
+    state: State,
+    run: str,
+    on_event: OnEvent = lambda _: None,
+    stop: Event | None = None,
+    bells: Bells | None = None,
 ) -> RunRecord:
     """Report each journal entry from the run's begin on as it is written; return when the run has ended,
     nobody works on it, or `stop` is set.
 
-    Works from any process. A run that is paused is waited for.
+    Works from any process; where it is the one that works, its `bells` tell of the end at once. A run that is
+    paused is waited for.
     """
     seen: set[int] = set()
     asked_alive, last = float("-inf"), 0
-    stop = stop or Event()
+    stop, bells = stop or Event(), bells or Bells()
     overlap = 0 if state.dialect == "sqlite" else _OVERLAP
     while True:
         # Before the entries, so that the last of them are not missed.
@@ -178,7 +184,7 @@ def wait_run(
             asked_alive = time.monotonic()
             if runs.row(state, run).interrupted or not liveness.anybody(state, _TTL):
                 return run_record(state, run)
-        stop.wait(_WATCH)
+        bells.wait(f"end of {run}", _WATCH)  # `admission.close_run` rings it
 
 
 _OVERLAP = 100
@@ -262,5 +268,5 @@ def settle(engine: Engine, run: str, *, now: datetime) -> RunRecord:
         _use_queues(engine, runs.change_set(state, row.digest))
         # A process may have died between writing the run down and beginning it.
         workflows.ensure_started(run, row.attempt)
-        wait_run(state, run)
+        wait_run(state, run, bells=engine.bells)
     return run_record(state, run)

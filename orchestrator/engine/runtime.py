@@ -36,7 +36,9 @@ HOSTS_AT_ONCE = 64
 """Host workflows per process: each is a thread that mostly waits for its phases."""
 MAX_PARALLEL = 16
 """The most that an endpoint is ever given, whatever a plan says."""
-_POLL = 0.1
+_LEAVING = 0.03
+"""Seconds that DBOS' notification thread sleeps at a time; the engine's end waits for it. It asks the
+database nothing: we send no notifications."""
 _THREADS = HOSTS_AT_ONCE + 16 * MAX_PARALLEL + 64
 
 
@@ -131,8 +133,7 @@ class Engine:
             "serializer": serializer.json_serializer(),
             "log_level": "WARNING",
             "max_executor_threads": _THREADS,
-            # Its thread sleeps so long when the engine ends; we send no notifications.
-            "notification_listener_polling_interval_sec": _POLL,
+            "notification_listener_polling_interval_sec": _LEAVING,
         }
         if state.dialect == "sqlite":
             config["system_database_engine"] = state.base_engine
