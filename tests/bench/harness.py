@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ def growth_mib(call: Callable[..., object], *args: object) -> float:
 
     `call` is a function of a module, for it is found again by name; it returns the callable that counts.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_growth, (call, *args))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_growth, call, *args).result()
 
 
 def _growth(call: Callable[..., Callable[[], object]], *args: object) -> float:
