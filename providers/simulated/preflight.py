@@ -37,11 +37,12 @@ class SimPreflight:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._counted: tuple[Centre, int] | None = None
 
     def snapshot(self, machine: Machine, consistency: Consistency) -> tuple[Finding, ...]:
         """Space, chain depth, shared and passed-through disks, jobs, consistency."""
         centre = self._site.read("preflight.snapshot", machine.ref)
-        return snapshot_findings(centre, machine, consistency)
+        return snapshot_findings(centre, machine, consistency, self._free_bytes(centre))
 
     def isolation(self, machine: Machine, spec: IsolationSpec) -> tuple[Finding, ...]:
         """Mode declared, network there and fitting or creatable, uplink there."""
@@ -59,7 +60,8 @@ class SimPreflight:
         """Release known, copy mode declared, name free, image there, room, network."""
         centre = self._site.read("preflight.staging")
         image = image_of(centre, spec.image)
-        room = image is None or centre.free_bytes >= image.size_bytes
+        free = self._free_bytes(centre)
+        room = image is None or free >= image.size_bytes
         taken = centre.by_name(spec.vm) is not None
         declared = COPY_CAPABILITY[spec.copy_mode] in self._site.capabilities
         return (
@@ -71,9 +73,17 @@ class SimPreflight:
                 ok=image is not None,
                 detail=f"golden image {spec.image} is {'there' if image else 'not there'}",
             ),
-            Finding(check="space", ok=room, detail=f"{centre.free_bytes} bytes are free"),
+            Finding(check="space", ok=room, detail=f"{free} bytes are free"),
             self._network(centre, spec.network),
         )
+
+    def _free_bytes(self, centre: Centre) -> int:
+        """Add up once what a whole fleet is asked about: a state that was read is the same object until the
+        file changes, and nobody changes it."""
+        counted = self._counted  # threads share this: whoever comes second counts for itself
+        if counted is None or counted[0] is not centre:
+            counted = self._counted = (centre, centre.free_bytes)
+        return counted[1]
 
     def _network(self, centre: Centre, spec: NetworkSpec) -> Finding:
         network = centre.networks.get(spec.name)
@@ -88,8 +98,10 @@ class SimPreflight:
         return Finding(check="network", ok=True, detail=f"network {spec.name} can be created")
 
 
-def snapshot_findings(centre: Centre, machine: Machine, consistency: Consistency) -> tuple[Finding, ...]:
-    """Say what was checked before a snapshot of this consistency."""
+def snapshot_findings(
+    centre: Centre, machine: Machine, consistency: Consistency, free_bytes: int
+) -> tuple[Finding, ...]:
+    """Say what was checked before a snapshot of this consistency; `free_bytes` are the centre's."""
     frozen = [disk for disk in machine.disks if not (disk.cdrom or disk.read_only)]
     needed = sum(disk.size_bytes or 0 for disk in frozen)
     depth = max((len(disk.chain) for disk in frozen), default=0)
@@ -100,8 +112,8 @@ def snapshot_findings(centre: Centre, machine: Machine, consistency: Consistency
     return (
         Finding(
             check="space",
-            ok=centre.free_bytes >= needed,
-            detail=f"overlays may grow to {needed} bytes, {centre.free_bytes} are free",
+            ok=free_bytes >= needed,
+            detail=f"overlays may grow to {needed} bytes, {free_bytes} are free",
         ),
         Finding(
             check="chain depth",

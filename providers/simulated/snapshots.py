@@ -66,7 +66,8 @@ class SimSnapshots:
         if any(snapshot.name == name for snapshot in machine.snapshots):
             message = f"{ref.name} has a snapshot called {name} that is not of {token}"
             raise conflict(message, "remove or rename it")
-        findings = snapshot_findings(centre, to_machine(machine, self._site.endpoint), consistency)
+        seen = to_machine(machine, self._site.endpoint)
+        findings = snapshot_findings(centre, seen, consistency, centre.free_bytes)
         if hindrances := "; ".join(finding.detail for finding in findings if not finding.ok):
             message = f"{ref.name} cannot be snapshotted: {hindrances}"
             raise ProviderError(ErrorKind.PERMANENT, message, hint="clear the hindrance and try again")
