@@ -47,12 +47,14 @@ def endpoint_queue(limit: int) -> str:
     return f"ferry-endpoint-{limit}"
 
 
-_QUEUE_POLL = 0.2
-"""Seconds between DBOS' looks for new work: each is some ten statements, whether there is work or not."""
+_LOOKS = {RUNS: 0.5, HOSTS: 0.05}
+_LOOK_AT_ENDPOINT = 0.1
+"""Seconds between DBOS' looks for new work in a queue, a host's whole wait where there is room: each is some
+statements, whether there is work or not. A run is only queued to be resumed or taken over."""
 
 
 def _queue_settings(name: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {"polling_interval_sec": _QUEUE_POLL}
+    settings: dict[str, Any] = {"polling_interval_sec": _LOOKS.get(name, _LOOK_AT_ENDPOINT)}
     if name == HOSTS:
         settings["worker_concurrency"] = HOSTS_AT_ONCE
     elif name != RUNS:
