@@ -16,7 +16,7 @@ from orchestrator.changeset.changes import ChangeSet, Kind
 from orchestrator.changeset.store import body, digest
 from orchestrator.changeset.undo import reexposes
 from orchestrator.diagnostics import Refused
-from orchestrator.engine import approvals, journal, liveness, runs
+from orchestrator.engine import approvals, journal, liveness, records, runs
 from orchestrator.engine.bells import Bells
 from orchestrator.engine.runtime import MAX_PARALLEL, Engine
 from orchestrator.engine.schedule import limit_of
@@ -145,12 +145,12 @@ def approvals_needed(change_set: ChangeSet, now: datetime) -> int:
 def run_record(state: State, run: str) -> RunRecord:
     """Return a run as it stands. Raises NoSuchRun."""
     runs.row(state, run)
-    return runs.records(state, [run], worked_on=liveness.anybody(state, _TTL))[0]
+    return records.of_runs(state, [run], worked_on=liveness.anybody(state, _TTL))[0]
 
 
 def list_runs(state: State) -> tuple[RunRecord, ...]:
     """Return every run, oldest first."""
-    return runs.records(state, None, worked_on=liveness.anybody(state, _TTL))
+    return records.of_runs(state, None, worked_on=liveness.anybody(state, _TTL))
 
 
 def wait_run(

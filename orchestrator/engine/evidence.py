@@ -37,7 +37,7 @@ def put(
     if old is not None and (once or old.sha256 == sha256):
         return _value(old)
     made = Evidence(run=run, host=host, kind=kind, at=at, sha256=sha256, body=body)
-    connection.execute(evidence.insert().values(**(made.model_dump() | {"at": at.isoformat()})))
+    connection.execute(_NEW, made.model_dump() | {"at": at.isoformat()})
     return made
 
 
@@ -77,6 +77,7 @@ def hosts_with(state: State, kind: str) -> tuple[tuple[str, str], ...]:
 
 
 # Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
+_NEW = evidence.insert()
 _NEWEST = (
     sa.select(evidence)
     .where(*(evidence.c[name] == sa.bindparam(name) for name in ("run", "host", "kind")))

@@ -2,18 +2,19 @@
 object id)."""
 
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from orchestrator.engine.state import State
-from orchestrator.engine.tables import ledger
+from orchestrator.engine.tables import ledger, matching
 from orchestrator.history import LedgerEntry, LedgerState
 
-_KEY = tuple(ledger.c[name] == sa.bindparam(f"of_{name}") for name in ("endpoint", "kind", "object_id"))
+_KEY = matching(ledger, "endpoint", "kind", "object_id")
+_ENTRY = sa.select(ledger).where(*_KEY)
+_SET_ENTRY = ledger.update().where(*_KEY)
+_NEW_ENTRY = ledger.insert()
 # Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
 _STATE = sa.select(ledger.c.state).where(*_KEY)
-_SET_STATE = ledger.update().where(*_KEY)
 _THERE = (LedgerState.INTENDED.value, LedgerState.PRESENT.value)
 
 
@@ -22,18 +23,15 @@ def record(connection: sa.Connection, entry: LedgerEntry) -> None:
 
     An intention repeated by the same token does not lower "exists" to "may exist".
     """
-    old = connection.execute(
-        sa.select(ledger).where(*_key(entry.endpoint, entry.kind, entry.object_id))
-    ).first()
+    key = _named(entry.endpoint, entry.kind, entry.object_id)
+    old = connection.execute(_ENTRY, key).first()
     values = entry.model_dump(mode="json") | {"at": entry.at.isoformat()}
     if old is None:
-        connection.execute(ledger.insert().values(**values))
+        connection.execute(_NEW_ENTRY, values)
         return
     if entry.state is LedgerState.INTENDED and old.state == LedgerState.PRESENT and old.token == entry.token:
         return
-    connection.execute(
-        ledger.update().where(*_key(entry.endpoint, entry.kind, entry.object_id)).values(**values)
-    )
+    connection.execute(_SET_ENTRY, key | values)
 
 
 def set_state(
@@ -41,7 +39,7 @@ def set_state(
 ) -> bool:
     """Change the state of an entry that is there; False where there is none."""
     values = _named(endpoint, kind, object_id) | {"state": state.value, "at": at.isoformat()}
-    return bool(connection.execute(_SET_STATE, values).rowcount)
+    return bool(connection.execute(_SET_ENTRY, values).rowcount)
 
 
 def owns(state: State, endpoint: str, kind: str, object_id: str) -> bool:
@@ -84,7 +82,3 @@ def entries(
         query = query.where(ledger.c.state.in_(_THERE))
     with state.read() as connection:
         return tuple(LedgerEntry.model_validate(dict(r._mapping)) for r in connection.execute(query))
-
-
-def _key(endpoint: str, kind: str, object_id: str) -> tuple[Any, ...]:
-    return (ledger.c.endpoint == endpoint, ledger.c.kind == kind, ledger.c.object_id == object_id)

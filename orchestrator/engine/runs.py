@@ -1,7 +1,7 @@
-"""Rows of runs, hosts and steps, and the records made from them. No decisions: who may start what is decided
-in `api` and `workflows`."""
+"""Rows of runs, hosts, phases and steps. No decisions: who may start what is decided in `api` and
+`workflows`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -11,22 +11,29 @@ import sqlalchemy as sa
 from orchestrator.changeset.changes import ChangeSet
 from orchestrator.changeset.store import parse_body
 from orchestrator.diagnostics import FerryError
-from orchestrator.engine import journal
 from orchestrator.engine.state import State
-from orchestrator.engine.tables import change_sets, hosts, phases, runs, steps
+from orchestrator.engine.tables import change_sets, hosts, matching, phases, runs, steps
 from orchestrator.engine.tables import journal as journal_table
-from orchestrator.history import HostRecord, HostStatus, RunRecord, RunStatus, StepRecord, StepStatus
+from orchestrator.history import HostStatus, RunStatus, StepStatus
 
 ENDED = frozenset({RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED})
 
 
 # Built once: SQLAlchemy takes longer to put such a statement together than SQLite to carry it out.
-_RUN = sa.select(runs).where(runs.c.run == sa.bindparam("run"))
-_STEP_KEY = ("of_run", "of_host", "of_attempt", "at_position")
-_STEP = steps.update().where(
-    *(c == sa.bindparam(n) for c, n in zip(steps.primary_key.columns, _STEP_KEY, strict=True))
-)
+_RUN = sa.select(runs).where(*matching(runs, "run"))
+_HOST_STATUS = sa.select(hosts.c.status).where(*matching(hosts, "run", "host"))
+_SET_HOST = hosts.update().where(*matching(hosts, "run", "host"))
+_STEP_KEY = ("run", "host", "attempt", "position")
+_STEPS = sa.select(steps.c.position, steps.c.status).where(*matching(steps, *_STEP_KEY[:3]))
+_SET_STEP = steps.update().where(*matching(steps, *_STEP_KEY))
 _NEW_STEP = steps.insert()
+_PHASE_KEY = ("run", "host", "attempt", "phase")
+_PHASE = sa.select(phases.c.outcome).where(*matching(phases, *_PHASE_KEY))
+_NEW_PHASE = phases.insert()
+
+
+def _key(names: Iterable[str], *values: object) -> dict[str, object]:
+    return {f"of_{name}": value for name, value in zip(names, values, strict=True)}
 
 
 class NoSuchRun(FerryError):
@@ -43,7 +50,7 @@ def row(state: State, run: str) -> Any:
 
 def found(connection: sa.Connection, run: str) -> Any:
     """As `row`, within the caller's transaction."""
-    known = connection.execute(_RUN, {"run": run}).first()
+    known = connection.execute(_RUN, {"of_run": run}).first()
     if known is None:
         message = f"there is no run {run!r} in this state"
         raise NoSuchRun(message, hint="`ferry run list` shows the runs; --state names another state")
@@ -140,9 +147,7 @@ def next_attempt(connection: sa.Connection, run: str, attempt: int) -> bool:
 
 def set_host(connection: sa.Connection, run: str, host: str, status: HostStatus, **words: str) -> None:
     """Change a host's state and words (code, message, hint)."""
-    connection.execute(
-        hosts.update().where(hosts.c.run == run, hosts.c.host == host).values(status=status.value, **words)
-    )
+    connection.execute(_SET_HOST, _key(("run", "host"), run, host) | {"status": status.value} | words)
 
 
 def host_rows(state: State, run: str) -> dict[str, Any]:
@@ -154,8 +159,7 @@ def host_rows(state: State, run: str) -> dict[str, Any]:
 
 def host_status(connection: sa.Connection, run: str, host: str) -> str:
     """Return one host's status, within the caller's transaction."""
-    mine = (hosts.c.run == run, hosts.c.host == host)
-    return str(connection.execute(sa.select(hosts.c.status).where(*mine)).scalar_one())
+    return str(connection.execute(_HOST_STATUS, _key(("run", "host"), run, host)).scalar_one())
 
 
 def with_status(
@@ -176,9 +180,8 @@ def host_statuses(connection: sa.Connection, run: str) -> list[tuple[str, str]]:
 
 def step_statuses(state: State, run: str, host: str, attempt: int) -> dict[int, StepStatus]:
     """Return the steps of a host's attempt that were begun: position and status."""
-    mine = (steps.c.run == run, steps.c.host == host, steps.c.attempt == attempt)
     with state.read() as connection:
-        known = connection.execute(sa.select(steps.c.position, steps.c.status).where(*mine))
+        known = connection.execute(_STEPS, _key(_STEP_KEY[:3], run, host, attempt))
         return {position: StepStatus(status) for position, status in known}
 
 
@@ -208,102 +211,17 @@ def end_step(
 
 
 def _set_step(connection: sa.Connection, key: tuple[str, str, int, int], **values: str | None) -> int:
-    return connection.execute(_STEP, dict(zip(_STEP_KEY, key, strict=True)) | values).rowcount
+    return connection.execute(_SET_STEP, _key(_STEP_KEY, *key) | values).rowcount
 
 
 def end_phase(connection: sa.Connection, run: str, host: str, attempt: int, phase: int, outcome: str) -> None:
     """Write a phase's outcome (JSON); the first one stands."""
-    key = (phases.c.run == run, phases.c.host == host, phases.c.attempt == attempt, phases.c.phase == phase)
-    if connection.execute(sa.select(phases.c.phase).where(*key)).first() is None:
+    if connection.execute(_PHASE, _key(_PHASE_KEY, run, host, attempt, phase)).first() is None:
         ids = {"run": run, "host": host, "attempt": attempt, "phase": phase}
-        connection.execute(phases.insert().values(**ids, outcome=outcome))
+        connection.execute(_NEW_PHASE, ids | {"outcome": outcome})
 
 
 def phase_outcome(state: State, run: str, host: str, attempt: int, phase: int) -> str | None:
     """Return a phase's outcome (JSON); None while it has none."""
-    key = (phases.c.run == run, phases.c.host == host, phases.c.attempt == attempt, phases.c.phase == phase)
     with state.read() as connection:
-        return connection.execute(sa.select(phases.c.outcome).where(*key)).scalar()
-
-
-def records(state: State, names: Sequence[str] | None, *, worked_on: bool) -> tuple[RunRecord, ...]:
-    """Assemble records, oldest first; `names` None is all. `worked_on`: some live worker takes this state's
-    work."""
-    run_query = sa.select(runs).order_by(runs.c.started_at, runs.c.run)
-    host_query = sa.select(hosts).order_by(hosts.c.position)
-    step_query = sa.select(steps).order_by(steps.c.position)
-    if names is not None:
-        run_query = run_query.where(runs.c.run.in_(names))
-        host_query = host_query.where(hosts.c.run.in_(names))
-        step_query = step_query.where(steps.c.run.in_(names))
-    with state.read() as connection:
-        run_rows = connection.execute(run_query).all()
-        host_rows_ = connection.execute(host_query).all()
-        step_rows = connection.execute(step_query).all()
-    by_run: dict[str, list[Any]] = {}
-    for host in host_rows_:
-        by_run.setdefault(host.run, []).append(host)
-    by_host: dict[tuple[str, str, int], list[Any]] = {}
-    for step in step_rows:
-        by_host.setdefault((step.run, step.host, step.attempt), []).append(step)
-    return tuple(_record(state, r, by_run.get(r.run, []), by_host, worked_on) for r in run_rows)
-
-
-def _record(
-    state: State,
-    run: Any,
-    host_rows_: Iterable[Any],
-    by_host: dict[tuple[str, str, int], list[Any]],
-    worked_on: bool,
-) -> RunRecord:
-    return RunRecord(
-        run=run.run,
-        digest=run.digest,
-        name=run.name,
-        kind=run.kind,
-        undo_of=run.undo_of,
-        status=_status(run, worked_on),
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-        hosts=tuple(
-            HostRecord(
-                host=h.host,
-                wave=h.wave,
-                status=h.status,
-                code=h.code,
-                message=h.message,
-                hint=h.hint,
-                # A host that was done before this attempt, or has not begun it, shows its earlier steps.
-                steps=tuple(_step(s) for s in _last_steps(by_host, h)),
-            )
-            for h in host_rows_
-        ),
-        head=journal.head(state, run.run),
-    )
-
-
-def _last_steps(by_host: dict[tuple[str, str, int], list[Any]], host: Any) -> list[Any]:
-    for attempt in range(host.attempt, 0, -1):
-        found = by_host.get((host.run, host.host, attempt))
-        if found:
-            return found
-    return []
-
-
-def _step(found: Any) -> StepRecord:
-    return StepRecord(
-        step=found.step,
-        status=found.status,
-        started_at=found.started_at,
-        ended_at=found.ended_at,
-        message=found.message,
-    )
-
-
-def _status(run: Any, worked_on: bool) -> RunStatus:
-    status = RunStatus(run.status)
-    if status in ENDED:
-        return status
-    if run.interrupted or not worked_on:
-        return RunStatus.INTERRUPTED
-    return RunStatus.PAUSED if run.paused else RunStatus.RUNNING
+        return connection.execute(_PHASE, _key(_PHASE_KEY, run, host, attempt, phase)).scalar()

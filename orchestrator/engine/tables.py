@@ -152,3 +152,9 @@ executors = sa.Table(
     # PostgreSQL only: the server process behind the connection that holds the lock.
     sa.Column("backend_pid", sa.Integer, nullable=True),
 )
+
+
+def matching(table: sa.Table, *names: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Compare columns with parameters `of_COLUMN`, for statements that are built once. An update may then set
+    a column that it is found by."""
+    return tuple(table.c[name] == sa.bindparam(f"of_{name}") for name in names)

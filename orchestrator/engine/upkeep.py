@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from orchestrator.changeset.changes import ObservedEndpoint
 from orchestrator.contract.errors import LeaseLost
 from orchestrator.diagnostics import Refused
-from orchestrator.engine import journal, runs
+from orchestrator.engine import journal, records, runs
 from orchestrator.engine.actions.claims import break_mark
 from orchestrator.engine.actions.target import REFRESH, judge, read_target
 from orchestrator.engine.effect import EngineEffect
@@ -57,7 +57,7 @@ def break_claim(
 
 def _refuse_alive(engine: Engine, run: str) -> None:
     state = engine.runtime.state
-    row = next((r for r in runs.records(state, [run], worked_on=True)), None)
+    row = next((r for r in records.of_runs(state, [run], worked_on=True)), None)
     if row is not None and row.status not in runs.ENDED:
         message = f"run {run} of this very state has not ended"
         raise Refused(message, hint=f"`ferry run resume {run}` or `ferry run cancel {run}`", code="alive")
