@@ -57,7 +57,7 @@ def follow(engine: Engine, run: str, update: Update, stop: Event) -> RunRecord:
 def watch(
     state: State, run: str, update: Update, stop: Event | None = None, bells: Bells | None = None
 ) -> RunRecord:
-    """Update on every event, but spend no more than a tenth of the time on it: records of large runs are
+    """Update on every event, but spend no more than a twentieth of the time on it: records of large runs are
     large."""
     quiet_until = 0.0
 
@@ -67,7 +67,7 @@ def watch(
         if begun >= quiet_until:
             update(api.run_record(state, run))
             ended = time.monotonic()
-            quiet_until = ended + 10 * (ended - begun)
+            quiet_until = ended + 20 * (ended - begun)
 
     record = api.wait_run(state, run, on_event, stop, bells)
     update(record)

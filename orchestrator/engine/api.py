@@ -25,7 +25,7 @@ from orchestrator.history import JournalEntry, RunRecord, RunStatus
 
 OnEvent = Callable[[JournalEntry], None]
 
-_WATCH = 0.1
+_WATCH = 0.2
 """Seconds between looks of `wait_run`."""
 _ALIVE_EVERY = 1.0
 _TTL = 15.0
