@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator import registry
 from orchestrator.app import secrets
-from orchestrator.changeset.build import build_change_set
-from orchestrator.changeset.changes import ChangeSet
-from orchestrator.changeset.observe import KnownOf, observe
 from orchestrator.contract.provider import Reader
 from orchestrator.diagnostics import Diagnostic, InvalidInput
 from orchestrator.model.endpoint import EndpointSettings
@@ -17,12 +15,20 @@ from orchestrator.model.plan import PlanFile
 from orchestrator.parity.pack import profile_names
 from orchestrator.planfile.decode import check_plan, load_plan
 
+if TYPE_CHECKING:
+    from orchestrator.changeset.changes import ChangeSet
+    from orchestrator.changeset.observe import KnownOf
 
-def preview(path: Path, now: datetime, known_of: KnownOf) -> ChangeSet:
+
+def preview(path: Path, now: datetime, known_of: "KnownOf") -> "ChangeSet":
     """Build the change set of a plan file.
 
     Raises InvalidInput (plan, settings, machines that are not there) and ProviderError (an endpoint).
     """
+    # Here: whoever only checks a plan file builds nothing from it.
+    from orchestrator.changeset.build import build_change_set
+    from orchestrator.changeset.observe import observe
+
     plan = load(path, now)
     used = used_endpoints(plan)
     with open_readers(used) as readers:
