@@ -53,6 +53,8 @@ class SeenBefore:
         """Look into this state, which must stay open."""
         self._state = state
         self._found: dict[tuple[str, str], Evidence | None] = {}
+        self._machines: dict[str, dict[str, str]] = {}
+        """The id of each host's machine, by run."""
 
     def identity(self, host: str, machine: Machine) -> KnownIdentity | None:
         """Return which Windows a host is, by the newest evidence."""
@@ -77,9 +79,10 @@ class SeenBefore:
         found = evidence.newest_of_host(self._state, host, "facts-source")
         if found is None:
             return None
-        change_set = runs.change_set(self._state, runs.row(self._state, found.run).digest)
-        seen = {h.plan.name: h.source.ref.id for h in change_set.hosts}
-        return found if seen.get(host) == machine.ref.id else None
+        if found.run not in self._machines:
+            change_set = runs.change_set(self._state, runs.row(self._state, found.run).digest)
+            self._machines[found.run] = {h.plan.name: h.source.ref.id for h in change_set.hosts}
+        return found if self._machines[found.run].get(host) == machine.ref.id else None
 
 
 class MachinesSeen:

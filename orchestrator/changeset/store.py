@@ -29,7 +29,11 @@ def body(change_set: ChangeSet) -> str:
 
 def digest(change_set: ChangeSet) -> str:
     """Return the SHA-256 (64 hex digits) that approvals are bound to."""
-    return hashlib.sha256(body(change_set).encode("ascii")).hexdigest()
+    return _digest(body(change_set))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def parse_body(text: str) -> ChangeSet:
@@ -39,8 +43,9 @@ def parse_body(text: str) -> ChangeSet:
 
 def save(change_set: ChangeSet, path: Path) -> str:
     """Write the change set with its digest, beside the file and then renamed; return the digest."""
-    value = digest(change_set)
-    document = {"digest": value, "change_set": json.loads(body(change_set))}
+    text = body(change_set)
+    value = _digest(text)
+    document = {"digest": value, "change_set": json.loads(text)}
     write_atomically(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
     return value
 

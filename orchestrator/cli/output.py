@@ -26,8 +26,7 @@ class Output:
     def text(self, text: str) -> None:
         """Print lines of text, unless JSON was asked for. Each line is made safe by itself."""
         if not self.as_json:
-            for line in text.split("\n"):
-                typer.echo(printable(line, limit=20_000))
+            typer.echo("\n".join(printable(line, limit=20_000) for line in text.split("\n")))
 
     def verbatim(self, text: str) -> None:
         """Print a text of our own to the byte, unless JSON was asked for: a script, a schema."""

@@ -9,7 +9,7 @@ def printable(text: str, limit: int = 2000) -> str:
     Longer than `limit` characters: cut, and marked with an ellipsis.
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(_shown(char) for char in cut)
+    return cut if cut.isprintable() else "".join(_shown(char) for char in cut)
 
 
 def _shown(char: str) -> str:
