@@ -1,11 +1,13 @@
 """Properties of many objects in few calls.
 
 Whoever asks while another question is under way is answered by the next one, together with all others who
-asked meanwhile: so reads of many threads become few calls, and none waits for a timer. Paged answers are
+asked meanwhile: so reads of many threads become few calls. Objects of which the same is read are asked for
+together, and an object that several lead to is answered once. Paged answers are
 read to their end. Unset properties are absent. Reads only.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +17,10 @@ from pyVmomi import vim, vmodl
 _PC = vmodl.query.PropertyCollector
 PAGE = 500
 """Objects in one answer of a long listing."""
+
+_GATHER = 0.0005
+"""Seconds before each call: less than any takes, and enough for those who were just answered together to ask
+together again."""
 
 Props = Mapping[str, Any]
 """Properties of one object by path; what is unset, or may not be seen, is absent."""
@@ -31,6 +37,27 @@ class Seen:
     def id(self) -> str:
         """The managed object id."""
         return str(self.obj._moId)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The way along property `path` of objects of type `start` to others of `kind`, of which `paths` are
+    read."""
+
+    start: type
+    path: str
+    kind: type
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Objects, the property paths that are read of them, and the ways from them to others."""
+
+    kind: type
+    objects: tuple[Any, ...]
+    paths: tuple[str, ...]
+    along: tuple[Hop, ...]
 
 
 @dataclass(slots=True)
@@ -51,16 +78,17 @@ class Batch:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, *specs: Any) -> dict[str, Seen]:
-        """Return what filter specs select, by managed object id. Raises pyvmomi's faults.
+        """Return what selections, and filter specs, select, by managed object id. Raises pyvmomi's faults.
 
-        There may be more in it than was asked for: what others asked for in the same call. A spec that
-        several threads ask for, the same object, is asked for once.
+        There may be more in it than was asked for: what others asked for in the same call. A filter spec
+        that several threads ask for, the same object, is asked for once.
         """
         mine = _Question(specs)
         with self._guard:
             self._open.append(mine)
         with self._turn:
             if mine.answer is None and mine.error is None:
+                time.sleep(_GATHER)
                 with self._guard:
                     batch, self._open = self._open, []
                 self._answer(batch)
@@ -85,10 +113,36 @@ class Batch:
 
 def _together(collector: Any, specs: list[Any]) -> dict[str, Seen]:
     found: dict[str, Seen] = {}
-    for seen in read(collector, list({id(spec): spec for spec in specs}.values())):
+    for seen in read(collector, filters(specs)):
         before = found.get(seen.id)
         found[seen.id] = seen if before is None else Seen(seen.obj, {**before.props, **seen.props})
     return found
+
+
+def filters(specs: Iterable[Any]) -> list[Any]:
+    """Return the filter specs that select all this: one for all objects of which the same is read; the same
+    filter spec only once."""
+    alike: dict[tuple[type, tuple[str, ...], tuple[Hop, ...]], dict[str, Any]] = {}
+    others: dict[int, Any] = {}
+    for one in specs:
+        if isinstance(one, Selection):
+            objects = alike.setdefault((one.kind, one.paths, one.along), {})
+            objects.update({obj._moId: obj for obj in one.objects})
+        else:
+            others[id(one)] = one
+    return [*(_filter(*what, of_them.values()) for what, of_them in alike.items()), *others.values()]
+
+
+def _filter(kind: type, paths: Sequence[str], along: Sequence[Hop], objects: Iterable[Any]) -> Any:
+    ways = [
+        _PC.TraversalSpec(name=f"{hop.start.__name__}-{hop.path}", type=hop.start, path=hop.path, skip=False)
+        for hop in along
+    ]
+    return _PC.FilterSpec(
+        objectSet=[_PC.ObjectSpec(obj=obj, selectSet=ways) for obj in objects],
+        propSet=[_props(kind, paths), *(_props(hop.kind, hop.paths) for hop in along)],
+        reportMissingObjectsInResults=False,
+    )
 
 
 def read(collector: Any, specs: list[Any], *, page: int | None = None) -> Iterator[Seen]:
@@ -100,28 +154,9 @@ def read(collector: Any, specs: list[Any], *, page: int | None = None) -> Iterat
         part = collector.ContinueRetrievePropertiesEx(part.token) if part.token else None
 
 
-def of(kind: type, objects: Iterable[Any], paths: Sequence[str], *along: Any) -> Any:
-    """Return the filter spec for these paths of these objects; `along`: what `toward` gave."""
-    selected = [hop.selection for hop in along]
-    return _PC.FilterSpec(
-        objectSet=[_PC.ObjectSpec(obj=obj, selectSet=selected) for obj in objects],
-        propSet=[_props(kind, paths), *(hop.props for hop in along)],
-        reportMissingObjectsInResults=False,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A way from one object to others, and what is read of those."""
-
-    selection: Any
-    props: Any
-
-
-def toward(start: type, path: str, kind: type, paths: Sequence[str]) -> Hop:
-    """Return the way along property `path` of `start` to objects of `kind`, of which `paths` are read."""
-    selection = _PC.TraversalSpec(name=f"{start.__name__}-{path}", type=start, path=path, skip=False)
-    return Hop(selection, _props(kind, paths))
+def of(kind: type, objects: Iterable[Any], paths: Sequence[str], *along: Hop) -> Selection:
+    """Return the selection of these paths of these objects."""
+    return Selection(kind, tuple(objects), tuple(paths), along)
 
 
 def everything(view: Any, kind: type, paths: Sequence[str]) -> Any:

@@ -55,6 +55,7 @@ DETAILS = (
     "runtime.connectionState",
     "runtime.consolidationNeeded",
     "snapshot",
+    "network",
     "recentTask",
 )
 """Properties of a machine that is worked on."""

@@ -12,7 +12,7 @@ from orchestrator.model.endpoint import EndpointInfo
 from orchestrator.model.machine import Firmware, Listed, Machine, MachineRef
 from orchestrator.model.network import Network
 from orchestrator.model.target import GoldenImage
-from providers.vsphere.batch import Props, Seen, of, toward
+from providers.vsphere.batch import Hop, Props, Seen, of
 from providers.vsphere.convert import (
     DETAILED_PATH,
     DETAILS,
@@ -36,6 +36,11 @@ _CHUNK = 100
 """Machines whose details are asked for in one call."""
 WHOLE = (*DETAILS, DETAILED_PATH)
 """All that a `Machine` is made of."""
+_HOPS = (
+    Hop(vim.VirtualMachine, "network", vim.Network, ("name",)),
+    Hop(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
+)
+"""Who reads such a property reads of the objects, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +171,7 @@ class VsphereInventory:
 
     def _chunk(self, moids: list[str], paths: Sequence[str], beside: Sequence[Any] = ()) -> list[View]:
         vms = [self._link.obj(vim.VirtualMachine, moid) for moid in moids]
-        hops = (
-            toward(vim.VirtualMachine, "network", vim.Network, ("name",)),
-            toward(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
-        )
-        spec = of(vim.VirtualMachine, vms, paths, *(hops if "recentTask" in paths else ()))
+        spec = of(vim.VirtualMachine, vms, paths, *(hop for hop in _HOPS if hop.path in paths))
         what = "read the machines"
         seen = self._link.find(what, lambda: self._link.fetch(what, spec, *beside))
         if seen is None and beside:

@@ -46,17 +46,19 @@ from providers.vsphere.cards import (
     on_network,
     uncuttable,
 )
-from providers.vsphere.convert import devices_of, power
+from providers.vsphere.convert import DEVICES, devices_of, power
 from providers.vsphere.faults import conflict, is_fault, not_found, permanent
 from providers.vsphere.inventory import View, VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.neighbours import Neighbours
 from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.proof import Scene, findings
-from providers.vsphere.settle import settled
+from providers.vsphere.settle import ended, settled
 
 _VERSION = "config.changeVersion"
 _EXTRA = (_VERSION, "runtime.host", MARK_PATH)
+_CUT = ("name", "config.instanceUuid", "runtime.powerState", DEVICES, *_EXTRA)
+"""What tells how a machine is connected: a few properties of it, and all its devices."""
 _ATTEMPTS = 5
 """How often a change is tried while others change the machine at the same moment."""
 
@@ -91,7 +93,7 @@ class VsphereIsolation:
 
     def capture(self, ref: MachineRef) -> tuple[NicCapture, ...]:
         """See the contract. `restore` is JSON: see `cards.Former`."""
-        view = self._inventory.view(ref, *_EXTRA)
+        view = self._inventory.view(ref, "network", paths=_CUT)
         with self._guard:
             self._seen[ref.id] = view
         found = by_mac(view.props, ref.name).values()
@@ -129,7 +131,7 @@ class VsphereIsolation:
 
     def verify(self, ref: MachineRef, spec: IsolationSpec) -> IsolationEvidence:
         """See the contract."""
-        view = self._inventory.view(ref, *_EXTRA, beside=self._beside(spec))
+        view = self._inventory.view(ref, beside=self._beside(spec), paths=_CUT)
         host, network = _host(view), self._network(spec, view)
         sealed = spec.mode is IsolationMode.SEALED and network is not None
         neighbours = self._neighbours.on(network, view) if sealed and network is not None else ()
@@ -163,14 +165,14 @@ class VsphereIsolation:
         beside: Sequence[Any] = (),
     ) -> View:
         """Change cards and mark as planned, in one task; return the machine after it."""
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             view = self._look(ref, what, beside)
             wanted = plan(view)
             found = by_mac(view.props, ref.name)
             edits = [e for key, one in wanted.cards.items() if (e := change(found[key], one)) is not None]
             options = [] if wanted.mark == mark_of(view.props) else [mark(wanted.mark)]
             if not edits and not options:
-                return view
+                return self._inventory.view(ref, *_EXTRA, known=devices_of(view.props))
             config = vim.vm.ConfigSpec(
                 changeVersion=view.props[_VERSION], deviceChange=edits, extraConfig=options
             )
@@ -179,31 +181,29 @@ class VsphereIsolation:
                 effect.task(what, task._moId)
                 return self._after(view, ref, wanted, what, task)
             except ProviderError as error:
-                if not is_fault(error, vim.fault.ConcurrentAccess):
+                # The first look may have been a capture, which waits for no task.
+                busy = attempt == 0 and is_fault(error, vim.fault.TaskInProgress)
+                if not busy and not is_fault(error, vim.fault.ConcurrentAccess):
                     raise
         message = f"cannot {what}: others change it all the time"
         raise conflict(message, "wait until they are done, then try again")
 
     def _look(self, ref: MachineRef, what: str, beside: Sequence[Any]) -> View:
-        """Return the machine as it is. Right after it was captured only its cards are read again, if its
-        configuration is still of the same version: the other devices cost more time than all the rest."""
+        """Return the machine as it is. Right after it was captured that was the look: the change bears the
+        version of what was seen, so vCenter itself refuses it where somebody was quicker."""
         with self._guard:
             seen = self._seen.pop(ref.id, None)
-        known = [] if seen is None else devices_of(seen.props)
-        view = settled(self._link, self._inventory, ref, what, *_EXTRA, beside=beside, known=known)
-        if seen is None or view.props.get(_VERSION) == seen.props.get(_VERSION):
-            return view
-        return settled(self._link, self._inventory, ref, what, *_EXTRA, beside=beside)
+        if seen is not None and not beside:
+            return seen
+        paths = (*_CUT, "recentTask")
+        return settled(self._link, self._inventory, ref, what, beside=beside, paths=paths)
 
     def _after(self, before: View, ref: MachineRef, wanted: Plan, what: str, task: Any) -> View:
         """Look whether it came about: vCenter has reported success and left a card where it was. Whatever
         else has changed is for the proof to find: it reads everything anew."""
         known = devices_of(before.props)
         view = self._inventory.view(ref, *_EXTRA, known=known)
-        # A task that has ended by then stands among the machine's own: no call is needed to wait for it. But
-        # one answer is not one moment: it may hold a task that ended after the cards were read.
-        ended = any(one.id == task._moId and one.props.get("info.state") == "success" for one in view.tasks)
-        if not ended or _left(view, ref, wanted):
+        if not ended(view, task) or _left(view, ref, wanted):
             self._link.outcome(what, task)
             view = self._inventory.view(ref, *_EXTRA, known=known)
         found = by_mac(view.props, ref.name)

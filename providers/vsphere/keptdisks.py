@@ -6,7 +6,7 @@ from pyVmomi import vim
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect
-from providers.vsphere.batch import Seen, of, toward
+from providers.vsphere.batch import Hop, Seen, of
 from providers.vsphere.convert import chain, devices_of
 from providers.vsphere.faults import conflict
 from providers.vsphere.link import Link
@@ -54,7 +54,7 @@ def _there(link: Link, store: Seen, path: str) -> bool:
 
 
 def _refuse_used(link: Link, store: Seen, path: str) -> None:
-    hop = toward(vim.Datastore, "vm", vim.VirtualMachine, ("name", "config.hardware.device"))
+    hop = Hop(vim.Datastore, "vm", vim.VirtualMachine, ("name", "config.hardware.device"))
     seen = link.fetch(f"look who uses {path}", of(vim.Datastore, [store.obj], ("name",), hop))
     for one in seen.values():
         disks = [d for d in devices_of(one.props) if isinstance(d, vim.vm.device.VirtualDisk)]

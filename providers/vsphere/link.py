@@ -140,9 +140,13 @@ class Link:
 
         Raises ProviderError: of the task's own fault; UNCERTAIN where its end is not seen. LeaseLost.
         """
+        return self.outcome(what, self.start(effect, what, start), seconds)
+
+    def start(self, effect: Effect, what: str, start: Callable[[], Any]) -> Any:
+        """Start a task that does `what` and note its id; return it. Raises ProviderError, LeaseLost."""
         task = self.act(effect, what, start)
         effect.task(what, task._moId)
-        return self.outcome(what, task, seconds)
+        return task
 
     def outcome(self, what: str, task: Any, seconds: float = TASK_SECONDS) -> Any:
         """Wait for a task that does `what`; return its result. Raises ProviderError as `run`."""

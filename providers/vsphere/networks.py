@@ -1,4 +1,4 @@
-"""Reading networks: all of them through one view, or those that are known by one shared call. Reads only.
+"""Reading networks: all of them, or those that are known, each in one shared call. Reads only.
 
 What a name stands for is looked up in all networks once and then remembered: a managed object id does
 not change. What is said of it is read anew each time, unless `recent` is asked for.
@@ -14,7 +14,7 @@ from pyVmomi import vim, vmodl
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.model.network import Network
-from providers.vsphere.batch import PAGE, Seen, of, read
+from providers.vsphere.batch import Batch, Seen, of
 from providers.vsphere.link import Link
 from providers.vsphere.places import Places
 from providers.vsphere.portgroups import (
@@ -27,6 +27,7 @@ from providers.vsphere.portgroups import (
     Site,
     plain,
 )
+from providers.vsphere.walk import below
 
 _PC = vmodl.query.PropertyCollector
 _RECENT = 30.0
@@ -39,6 +40,7 @@ _PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (_Distributed, DISTRIBUTED),
     (vim.DistributedVirtualSwitch, SWITCH),
     (vim.HostSystem, HOST),
+    (vim.Datacenter, ("name",)),
     (vim.CustomFieldsManager, ("field",)),
 )
 
@@ -55,6 +57,9 @@ class Networks:
     def __init__(self, link: Link, places: Places) -> None:
         self._link = link
         self._places = places
+        # Of its own: in the answer is nothing that others asked for.
+        self._walks = Batch(lambda: link.content.propertyCollector)
+        self._everything: dict[str, Any] = {}
         self._guard = threading.Lock()
         self._ids: dict[str, tuple[Any, ...]] = {}
         self._last: _Remembered | None = None
@@ -67,17 +72,14 @@ class Networks:
         return tuple(sorted(found, key=lambda network: (network.name, network.id)))
 
     def site(self) -> Site:
-        """Read everything: three calls and one for each further page."""
-        return self._learned(self._site(self._link.read("list the networks", self._walk)))
+        """Read everything: one call, which all share who ask while another one is under way."""
+        seen = self._link.read("list the networks", lambda: self._walks.ask(self._walk()))
+        return self._learned(self._site(seen.values()))
 
     def field(self) -> int | None:
         """Return the key of the custom attribute that bears tokens, in one call; None where there is none."""
         spec = of(vim.CustomFieldsManager, [self._link.content.customFieldsManager], ("field",))
         return self._site(self._link.fetch("read the custom attributes", spec).values()).field
-
-    def hosts(self, datacenter: Any) -> Site:
-        """Read the hosts of a datacenter, and whatever belongs to networks there."""
-        return self._site(self._link.read("list the hosts", lambda: self._walk(datacenter)))
 
     def named(self, name: str, seen: Mapping[str, Seen] | None = None) -> list[Portgroup]:
         """Return the networks of this name as they are now; `seen` is an answer to a question that had
@@ -151,23 +153,17 @@ class Networks:
         """Return the name of a network's datacenter."""
         return self._places.datacenter_of(portgroup.parent)
 
-    def _walk(self, root: Any = None) -> list[Seen]:
-        content = self._link.content
-        kinds = [vim.Network, vim.DistributedVirtualSwitch, vim.HostSystem]
-        top = self._places.root() if root is None else root
-        view = content.viewManager.CreateContainerView(top, kinds, True)
-        try:
-            walk = _PC.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
-            objects = [
-                _PC.ObjectSpec(obj=view, skip=True, selectSet=[walk]),
-                _PC.ObjectSpec(obj=content.customFieldsManager),
-            ]
-            return list(read(content.propertyCollector, [_spec(objects)], page=PAGE))
-        finally:
-            view.DestroyView()
+    def _walk(self) -> Any:
+        """Return the filter spec for everything, always the same object for the same root."""
+        root, fields = self._places.root(), self._link.content.customFieldsManager
+        with self._guard:
+            if root._moId not in self._everything:
+                objects = [below(root), _PC.ObjectSpec(obj=fields)]
+                self._everything[root._moId] = _spec(objects)
+            return self._everything[root._moId]
 
     def _site(self, seen: Iterable[Seen]) -> Site:
-        by_id = {one.id: one for one in seen}
+        by_id = {one.id: one for one in seen if one.props}  # of one that may not be seen nothing is told
         fields = [f for one in by_id.values() for f in one.props.get("field", ()) if f.name == FIELD_NAME]
         return Site(by_id, next((int(field.key) for field in fields), None))
 
@@ -177,7 +173,9 @@ class Networks:
             name = plain(str(one.props.get("name", "")))
             ids[name] = (*ids.get(name, ()), self._link.obj(type(one.obj), one.id))
         with self._guard:
-            self._ids, self._last, self._beside = ids, _Remembered(site, time.monotonic()), {}
+            if ids != self._ids:
+                self._ids, self._beside = ids, {}
+            self._last = _Remembered(site, time.monotonic())
         return site
 
 

@@ -12,6 +12,7 @@ from orchestrator.model.network import Finding
 from providers.vsphere.batch import Props
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
+from providers.vsphere.walk import all_of
 
 GIB = 1024**3
 _FRESH_SECONDS = 5.0
@@ -40,9 +41,11 @@ class Datastores:
         """Return the datastores by path."""
         with self._guard:
             if time.monotonic() >= self._until:
-                found = self._link.list_all("list the datastores", [vim.Datastore], _PATHS)
+                spec = all_of(self._link.content.rootFolder, vim.Datastore, _PATHS)
+                seen = self._link.fetch("list the datastores", spec).values()
+                found = [one.props for one in seen if isinstance(one.obj, vim.Datastore)]
                 path = self._inventory.places.path
-                self._known = {path(one.props.get("parent"), one.props["name"]): one.props for one in found}
+                self._known = {path(one.get("parent"), one["name"]): one for one in found if "name" in one}
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._known
 

@@ -1,7 +1,7 @@
 """Snapshots: the token stands in the description, what was got is read back, and nothing counts as removed
 before its disks are merged. Found by managed object, never by name: names are not unique."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyVmomi import vmodl
@@ -17,7 +17,7 @@ from providers.vsphere.link import Link
 from providers.vsphere.preflight import VspherePreflight
 from providers.vsphere.quiesce import DISABLED_PATH, TOOLS_PATH, creation, explained, hindrances
 from providers.vsphere.revert import REVERT_PATHS, Reverter
-from providers.vsphere.settle import settled
+from providers.vsphere.settle import ended, settled
 
 BOOT_PATH = "summary.runtime.bootTime"
 _EXTRA = (BOOT_PATH, TOOLS_PATH, DISABLED_PATH)
@@ -41,8 +41,7 @@ class VsphereSnapshots:
         """
         view = settled(self._link, self._inventory, ref, f"snapshot {ref.name}", *_EXTRA)
         if bearing(view, effect.token) is None:
-            self._make(view, ref, name, consistency, effect)
-            view = self._inventory.view(ref, *_EXTRA, paths=LEAN)
+            view = self._make(view, ref, name, consistency, effect)
         elif not effect.owns(ObjectKind.SNAPSHOT, _id(ref, effect.token)):
             raise foreign(ref, effect.token)
         found = _snapshot(view, effect.token)
@@ -69,7 +68,8 @@ class VsphereSnapshots:
             raise foreign(ref, token)
         return self._reverter.revert(view, node, ref, effect)
 
-    def _make(self, view: View, ref: MachineRef, name: str, consistency: Consistency, effect: Effect) -> None:
+    def _make(self, view: View, ref: MachineRef, name: str, consistency: Consistency, effect: Effect) -> View:
+        """Make it, unless something hinders; return the machine after it."""
         machine = self._inventory.to_machine(view)
         if any(snapshot.name == name for snapshot in machine.snapshots):
             message = f"machine {ref.name} has a snapshot {name} that is not of this step"
@@ -82,8 +82,18 @@ class VsphereSnapshots:
         api = str(self._link.content.about.apiVersion or "")
         start = creation(view.vm, view.props, api, name, text, consistency)
         effect.intend(ObjectKind.SNAPSHOT, _id(ref, effect.token), name)
+        what = f"snapshot {ref.name}"
+        task = self._tried(ref, effect, lambda: self._link.start(effect, what, start))
+        view = self._inventory.view(ref, "recentTask", *_EXTRA, paths=LEAN)
+        if ended(view, task) and bearing(view, effect.token) is not None:
+            return view
+        self._tried(ref, effect, lambda: self._link.outcome(what, task))
+        return self._inventory.view(ref, *_EXTRA, paths=LEAN)
+
+    def _tried(self, ref: MachineRef, effect: Effect, call: Callable[[], Any]) -> Any:
+        """Make a call that makes a snapshot. What one that fails has left is taken away."""
         try:
-            self._link.run(effect, f"snapshot {ref.name}", start)
+            return call()
         except ProviderError as error:
             if error.kind is ErrorKind.UNCERTAIN:
                 raise

@@ -47,13 +47,15 @@ def switch_name(token: str) -> str:
 
 def make_standard(link: Link, networks: Networks, spec: NetworkSpec, effect: Effect) -> None:
     """Make it on each host that answers; go on where an earlier call of this step stopped."""
-    site = networks.hosts(_datacenter(link))
+    site = networks.site()
+    _refuse_datacenters(link, site)
     hosts = [host for host in site.of(vim.HostSystem) if connected(host)]
     if not hosts:
         message = f"no host answers that network {spec.name} could be made on"
         raise conflict(message, "wait until vCenter shows one as connected")
     switch = spec.switch or switch_name(effect.token)
-    _attribute(link, networks, effect)  # before anything is made that could not be marked without it
+    # Before anything is made that could not be marked without it.
+    key = _attribute(link, networks, effect) if site.field is None else site.field
     effect.intend(_KIND, entry(spec.name, effect.token))
     for at, host in enumerate(hosts):
         if not _put(link, host, spec, switch, effect):
@@ -62,18 +64,16 @@ def make_standard(link: Link, networks: Networks, spec: NetworkSpec, effect: Eff
             message = f"host {host.props['name']} has another portgroup {spec.name} than the hosts before it"
             raise conflict(message, "remove one of them by hand, or name another network in the plan")
         if at == 0:
-            _mark(link, networks, host, spec, effect)
+            _mark(link, networks, host, spec, effect, key)
     effect.made(_KIND, entry(spec.name, effect.token))
 
 
-def _datacenter(link: Link) -> Any:
-    found = link.list_all("list the datacenters", [vim.Datacenter], ("name",))
-    wanted = link.settings.datacenter
-    found = [one for one in found if wanted is None or one.props.get("name") == wanted]
+def _refuse_datacenters(link: Link, site: Site) -> None:
+    """Refuse to choose between datacenters. Raises ProviderError: CONFLICT."""
+    found = site.of(vim.Datacenter)
     if len(found) != 1:
         message = f"a standard network is made in one datacenter; {link.endpoint} shows {len(found)}"
         raise conflict(message, "name the endpoint's `datacenter`")
-    return found[0].obj
 
 
 def _put(link: Link, host: Seen, spec: NetworkSpec, switch: str, effect: Effect) -> bool:
@@ -127,7 +127,7 @@ def _group(spec: NetworkSpec, switch: str) -> Any:
     )
 
 
-def _mark(link: Link, networks: Networks, host: Seen, spec: NetworkSpec, effect: Effect) -> None:
+def _mark(link: Link, networks: Networks, host: Seen, spec: NetworkSpec, effect: Effect, key: int) -> None:
     """Write the token on the network once vCenter shows it."""
     until = time.monotonic() + _SHOWN_SECONDS
     while True:
@@ -139,12 +139,16 @@ def _mark(link: Link, networks: Networks, host: Seen, spec: NetworkSpec, effect:
         what = f"network {spec.name}, made on {host.props['name']} just now,"
         raise not_found(what)
     if shown[0].owner is None:
-        mark_standard(link, networks, shown[0], Owner(effect.token), effect)
+        _write(link, key, shown[0], Owner(effect.token), effect)
 
 
 def mark_standard(link: Link, networks: Networks, found: Portgroup, owner: Owner, effect: Effect) -> None:
     """Write whose it is on the network."""
-    key, text = _attribute(link, networks, effect), owner_text(owner)
+    _write(link, _attribute(link, networks, effect), found, owner, effect)
+
+
+def _write(link: Link, key: int, found: Portgroup, owner: Owner, effect: Effect) -> None:
+    text = owner_text(owner)
     fields, what = link.content.customFieldsManager, f"mark network {found.name}"
     link.act(effect, what, lambda: fields.SetField(entity=found.obj, key=key, value=text))
 

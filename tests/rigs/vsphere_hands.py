@@ -16,7 +16,7 @@ from orchestrator.contract.conformance.support import token
 from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.machine import MachineRef
 from orchestrator.model.secret import SecretRef
-from providers.vsphere.batch import of, read
+from providers.vsphere.batch import filters, of, read
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.power import VspherePower
@@ -108,7 +108,8 @@ class Hands:
     def nodes(self, made: Made) -> list[Any]:
         """Return the nodes of the snapshot tree, read through a collector: it may be unset."""
         collector = self._si.content.propertyCollector
-        (seen,) = read(collector, [of(vim.VirtualMachine, [self.vm(made)], ("name", "snapshot"))])
+        asked = of(vim.VirtualMachine, [self.vm(made)], ("name", "snapshot"))
+        (seen,) = read(collector, filters([asked]))
         info = seen.props.get("snapshot")
         return list(_walk(info.rootSnapshotList)) if info is not None else []
 

@@ -192,6 +192,32 @@ def test_a_change_by_somebody_else_is_neither_lost_nor_in_the_way(adapter: Adapt
     assert adapter.isolation.verify(ref, UNPLUGGED).holds
 
 
+def test_a_card_that_is_added_after_the_capture_is_moved_too(adapter: Adapter, rig: VsphereRig) -> None:
+    ref, spec, hand = rig.make_machine(rig.name("vm"), running=True), sealed(rig), effect("isolate")
+    (captured,) = adapter.isolation.capture(ref)
+    card = vim.vm.device.VirtualVmxnet3(
+        key=-1, backing=rig._backing(*captured.nic.network.split(":", 1)), addressType="generated"
+    )
+    added = vim.vm.ConfigSpec(deviceChange=[vim.vm.device.VirtualDeviceSpec(operation="add", device=card)])
+    rig._done(rig._vm(ref).ReconfigVM_Task(added))
+    isolate(adapter, ref, spec, hand)
+    assert spec.network is not None
+    assert [nic.network for nic in rig.nics(ref)] == [f"portgroup:{spec.network.name}"] * 2
+    assert adapter.isolation.verify(ref, spec).holds
+
+
+def test_a_change_under_way_after_the_capture_is_waited_for(adapter: Adapter, rig: VsphereRig) -> None:
+    ref = rig.make_machine(rig.name("vm"), running=True)
+    vm = rig._vm(ref)
+    adapter.isolation.capture(ref)
+    rig.sim.control("task_delay", method="ReconfigVM", ms=1000)
+    theirs = vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="theirs"))
+    adapter.isolation.ensure_isolated(ref, UNPLUGGED, (), effect("isolate"))
+    assert theirs.info.state == "success"
+    assert vm.config.annotation == "theirs"
+    assert adapter.isolation.verify(ref, UNPLUGGED).holds
+
+
 def test_a_lost_reply_leaves_one_change(adapter: Adapter, rig: VsphereRig) -> None:
     ref, spec, hand = rig.make_machine(rig.name("vm"), running=True), sealed(rig), effect("isolate")
     assert spec.network is not None
@@ -227,7 +253,7 @@ def test_each_step_costs_few_calls(adapter: Adapter, rig: VsphereRig) -> None:
     for step, most in (
         (lambda: adapter.isolation.capture(ref), 1),
         (lambda: adapter.isolation.ensure_network(spec.network, effect("network")), 1),
-        (lambda: adapter.isolation.ensure_isolated(ref, spec, (), effect("isolate")), 5),
+        (lambda: adapter.isolation.ensure_isolated(ref, spec, (), effect("isolate")), 4),
         (lambda: adapter.isolation.verify(ref, spec), 1),
     ):
         rig.sim.control("counts/reset")

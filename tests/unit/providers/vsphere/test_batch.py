@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim, vmodl
 
-from providers.vsphere.batch import Batch, of, read
+from providers.vsphere.batch import Batch, filters, of, read
 
 _PC = vmodl.query.PropertyCollector
 
@@ -96,10 +96,22 @@ def test_a_spec_that_several_ask_for_is_asked_for_once():
     assert set(found) == {"vm-1", "vm-9"}
 
 
+def test_objects_of_which_the_same_is_read_share_one_filter_spec():
+    host = of(vim.HostSystem, [vim.HostSystem("host-1")], ("name",))
+    tasks = of(vim.VirtualMachine, [vim.VirtualMachine("vm-1")], ("name", "recentTask"))
+    made = filters([_spec("vm-1"), host, _spec("vm-2", "vm-1"), tasks])
+    asked = [([one.obj._moId for one in spec.objectSet], list(spec.propSet[0].pathSet)) for spec in made]
+    assert asked == [
+        (["vm-1", "vm-2"], ["name"]),
+        (["host-1"], ["name"]),
+        (["vm-1"], ["name", "recentTask"]),
+    ]
+
+
 def test_pages_are_read_to_the_end():
     collector = Collector(page=2)
     collector.go.set()
-    found = list(read(collector, [_spec(*(f"vm-{n}" for n in range(5)))], page=2))
+    found = list(read(collector, filters([_spec(*(f"vm-{n}" for n in range(5)))]), page=2))
     assert [seen.id for seen in found] == [f"vm-{n}" for n in range(5)]
     assert collector.continued == 2
 
