@@ -35,9 +35,10 @@ class Output:
 
     def note(self, text: str, colour: str | None = None) -> None:
         """Print lines for people on stderr, bold and in this colour on a terminal that shows it."""
-        bold, plain = colour is not None or None, False if os.environ.get("NO_COLOR") else None
+        styled = colour is not None and not os.environ.get("NO_COLOR")
         for line in text.split("\n"):
-            typer.secho(printable(line, limit=20_000), err=True, fg=colour, bold=bold, color=plain)
+            shown = printable(line, limit=20_000)
+            typer.echo(typer.style(shown, fg=colour, bold=True) if styled else shown, err=True)
 
     def failure(self, error: FerryError) -> None:
         """Print an error: as a document for programs, as lines for people."""
