@@ -5,6 +5,7 @@ from typing import Any
 
 from orchestrator.changeset.changes import ChangeSet
 from orchestrator.engine import journal, runs, schedule
+from orchestrator.engine.bells import end_of
 from orchestrator.engine.gate import gate
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, failed
@@ -85,7 +86,7 @@ def close_run(engine: Engine, run: str) -> str:
         if row.status not in runs.ENDED:
             journal.close(connection, run, {"status": status.value, "attempt": row.attempt}, at)
             runs.set_run(connection, run, status=status.value, ended_at=at.isoformat())
-    engine.bells.ring(f"end of {run}")
+    engine.bells.ring(end_of(run))
     return status.value
 
 

@@ -17,7 +17,7 @@ from orchestrator.changeset.store import body, digest
 from orchestrator.changeset.undo import reexposes
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import approvals, journal, liveness, records, runs
-from orchestrator.engine.bells import Bells
+from orchestrator.engine.bells import Bells, end_of
 from orchestrator.engine.runtime import MAX_PARALLEL, Engine
 from orchestrator.engine.schedule import limit_of
 from orchestrator.engine.state import State
@@ -184,7 +184,7 @@ def wait_run(
             asked_alive = time.monotonic()
             if runs.row(state, run).interrupted or not liveness.anybody(state, _TTL):
                 return run_record(state, run)
-        bells.wait(f"end of {run}", _WATCH)  # `admission.close_run` rings it
+        bells.wait(end_of(run), _WATCH)
 
 
 _OVERLAP = 100

@@ -4,6 +4,11 @@ again."""
 import threading
 
 
+def end_of(run: str) -> str:
+    """Name the bell that tells of a run's end."""
+    return f"end of {run}"
+
+
 class Bells:
     """One bell per name. A ring while nobody waits is lost: wait with a timeout and look again."""
 

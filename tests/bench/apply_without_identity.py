@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import orchestrator.cli.main
 from orchestrator.app import runs
-from orchestrator.cli.main import main
 from orchestrator.contract.provider import FrozenDisk
 from orchestrator.model.facts import Identity, Origin, ProductType, ServerFacts
 
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     # Only the SDK of the provider that is measured is imported: the command has to do that anyway.
     source = importlib.import_module(f"providers.{named}.disksource")
     getattr(source, f"{named.capitalize()}DiskSource").open_frozen = open_nothing
-    main()
+    orchestrator.cli.main.main()
