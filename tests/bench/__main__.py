@@ -43,8 +43,8 @@ def main() -> int:
     if unknown := sorted(set(options.names) - set(names())):
         parser.error(f"there is no bench {', '.join(unknown)}; there are: {', '.join(names())}")
     for package in ("orchestrator", "providers"):
-        # As an installed program is. Where Python is told to write no byte code, each command that is measured
-        # would compile all of it anew.
+        # As an installed program is. Where Python is told to write no byte code, each command that is
+        # measured would compile all of it anew.
         compileall.compile_dir(ROOT / package, quiet=2)
     extra = ["--smallest"] if options.smallest else []
     codes = [run(name, extra) for name in options.names or names()]
