@@ -18,7 +18,7 @@ _PC = vmodl.query.PropertyCollector
 PAGE = 500
 """Objects in one answer of a long listing."""
 
-_GATHER = 0.0005
+_GATHER = 0.001
 """Seconds before each call: less than any takes, and enough for those who were just answered together to ask
 together again."""
 

@@ -62,6 +62,7 @@ class VsphereInventory:
         self._link = link
         self.places = Places(link)
         self.known_networks = Networks(link, self.places)
+        self._listing = threading.Lock()
         self._guard = threading.Lock()
         self._ids: dict[str, str] = {}
         """Managed object ids by instance UUID: they last as long as the machine stays registered."""
@@ -84,7 +85,7 @@ class VsphereInventory:
         if names is None:
             wanted = [s.id for s in self._list(*NAMED) if not s.props.get("config.template")]
         else:
-            wanted = self._known(names) or self._named(names)
+            wanted = self._known(names) or self._found(names)
         views = self.views(wanted)
         if names is not None and len(views) < len(wanted):
             # A managed object id that was known is gone: the machine may be registered under another one.
@@ -200,6 +201,7 @@ class VsphereInventory:
         found = self._link.list_all("list the machines", [vim.VirtualMachine], paths, root)
         whole = [one for one in found if "config.instanceUuid" in one.props]
         self._learn(whole)
+        self.places.learn(one.props.get("parent") for one in whole)
         return whole
 
     def _learn(self, found: Iterable[Seen]) -> None:
@@ -226,6 +228,11 @@ class VsphereInventory:
         with self._guard:
             self._ids[ref.id] = str(found._moId)
         return [str(found._moId)]
+
+    def _found(self, names: Sequence[str]) -> list[str]:
+        """As `_named`; of threads that each look for one machine the first one's listing is for all."""
+        with self._listing:
+            return self._known(names) or self._named(names)
 
     def _named(self, names: Sequence[str]) -> list[str]:
         """Return the managed object ids of the machines that these words name."""

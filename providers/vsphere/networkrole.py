@@ -5,6 +5,7 @@ portgroup is made in one task and bears its token in its description; standard o
 `standard`.
 """
 
+import time
 from typing import Any
 
 from pyVmomi import vim
@@ -101,11 +102,13 @@ def ensure_network(link: Link, networks: Networks, spec: NetworkSpec, effect: Ef
     just_seen = None if announced else choose(networks, networks.lately(spec.name), spec)
     if just_seen is not None and misfit(just_seen, spec) is None and not _by(just_seen, effect.token):
         return just_seen.network()  # whoever moves a card there looks again
+    began = time.monotonic()
     found = find(networks, spec)
     if found is None or _by(found, effect.token):
         _refuse_unwanted(link, spec)
+        site = networks.site(since=began)
         networks.changed(spec.name)
-        _make(link, networks, spec, effect)
+        _make(link, networks, site, spec, effect)
         found = find(networks, spec)
         if found is None:
             what = f"network {spec.name}, made just now,"
@@ -186,13 +189,12 @@ def _refuse_unwanted(link: Link, spec: NetworkSpec) -> None:
         raise ProviderError(ErrorKind.NOT_FOUND, message, hint="make it, or name the right one")
 
 
-def _make(link: Link, networks: Networks, spec: NetworkSpec, effect: Effect) -> None:
-    site = None if spec.switch is None else networks.site()
-    switch = None if site is None else _switch(site, spec)
-    if site is not None and switch is not None:
+def _make(link: Link, networks: Networks, site: Site, spec: NetworkSpec, effect: Effect) -> None:
+    switch = _switch(site, spec)
+    if switch is not None:
         _make_distributed(link, switch, site, spec, effect)
     else:
-        make_standard(link, networks, spec, effect)
+        make_standard(link, networks, site, spec, effect)
 
 
 def _switch(site: Site, spec: NetworkSpec) -> Seen | None:

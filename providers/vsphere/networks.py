@@ -4,6 +4,7 @@ What a name stands for is looked up in all networks once and then remembered: a 
 not change. What is said of it is read anew each time, unless `recent` is asked for.
 """
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -49,6 +50,7 @@ _PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
 class _Remembered:
     site: Site
     at: float
+    """When it was asked for."""
 
 
 class Networks:
@@ -71,10 +73,16 @@ class Networks:
         found = [one.network() for one in self.site().portgroups()]
         return tuple(sorted(found, key=lambda network: (network.name, network.id)))
 
-    def site(self) -> Site:
-        """Read everything: one call, which all share who ask while another one is under way."""
+    def site(self, *, since: float = math.inf) -> Site:
+        """Read everything: one call, which all share who ask while another one is under way. None where that
+        was read `since` then (by time.monotonic)."""
+        with self._guard:
+            last = self._last
+        if last is not None and last.at >= since:
+            return last.site
+        now = time.monotonic()
         seen = self._link.read("list the networks", lambda: self._walks.ask(self._walk()))
-        return self._learned(self._site(seen.values()))
+        return self._learned(self._site(seen.values()), now)
 
     def field(self) -> int | None:
         """Return the key of the custom attribute that bears tokens, in one call; None where there is none."""
@@ -122,10 +130,7 @@ class Networks:
 
     def last(self) -> Site:
         """Return everything as it was a moment ago."""
-        with self._guard:
-            last = self._last
-        fresh = last is not None and time.monotonic() - last.at < _RECENT
-        return last.site if last is not None and fresh else self.site()
+        return self.site(since=time.monotonic() - _RECENT)
 
     def look(self, objects: Iterable[Any]) -> list[Portgroup]:
         """Return these networks as they are now, in one call; one that is gone is left out."""
@@ -167,7 +172,7 @@ class Networks:
         fields = [f for one in by_id.values() for f in one.props.get("field", ()) if f.name == FIELD_NAME]
         return Site(by_id, next((int(field.key) for field in fields), None))
 
-    def _learned(self, site: Site) -> Site:
+    def _learned(self, site: Site, at: float) -> Site:
         ids: dict[str, tuple[Any, ...]] = {}
         for one in site.of(vim.Network):
             name = plain(str(one.props.get("name", "")))
@@ -175,7 +180,7 @@ class Networks:
         with self._guard:
             if ids != self._ids:
                 self._ids, self._beside = ids, {}
-            self._last = _Remembered(site, time.monotonic())
+            self._last = _Remembered(site, at)
         return site
 
 

@@ -3,7 +3,8 @@ preflight of thousands of machines is not thousands of calls."""
 
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from pyVmomi import vim
 
@@ -38,16 +39,24 @@ class Datastores:
         )
 
     def _fresh(self) -> dict[str, Props]:
-        """Return the datastores by path."""
+        """Return the datastores, see `_by_path`."""
         with self._guard:
             if time.monotonic() >= self._until:
                 spec = all_of(self._link.content.rootFolder, vim.Datastore, _PATHS)
                 seen = self._link.fetch("list the datastores", spec).values()
                 found = [one.props for one in seen if isinstance(one.obj, vim.Datastore)]
-                path = self._inventory.places.path
-                self._known = {path(one.get("parent"), one["name"]): one for one in found if "name" in one}
+                self._known = self._by_path([one for one in found if "name" in one])
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._known
+
+    def _by_path(self, found: Sequence[Props]) -> dict[str, Props]:
+        """Return datastores by path; by name alone where no other one has it: that needs no folder."""
+        places, names = self._inventory.places, Counter(one["name"] for one in found)
+        places.learn(one.get("parent") for one in found if names[one["name"]] > 1)
+        return {
+            places.path(one.get("parent"), one["name"]) if names[one["name"]] > 1 else one["name"]: one
+            for one in found
+        }
 
 
 def datastore_of(file: str) -> str:

@@ -45,9 +45,9 @@ def switch_name(token: str) -> str:
     return f"ferry-{hashlib.sha256(token.encode()).hexdigest()[:24]}"
 
 
-def make_standard(link: Link, networks: Networks, spec: NetworkSpec, effect: Effect) -> None:
-    """Make it on each host that answers; go on where an earlier call of this step stopped."""
-    site = networks.site()
+def make_standard(link: Link, networks: Networks, site: Site, spec: NetworkSpec, effect: Effect) -> None:
+    """Make it on each host that answers; go on where an earlier call of this step stopped. `site` was just
+    read."""
     _refuse_datacenters(link, site)
     hosts = [host for host in site.of(vim.HostSystem) if connected(host)]
     if not hosts:

@@ -328,7 +328,7 @@ class TestCalls:
         calls(hands)
         for machine in machines:
             assert all(f.ok for f in hands.preflight.snapshot(machine, Consistency.CRASH))
-        assert calls(hands)["CreateContainerView"] <= 2  # datastores, folders
+        assert calls(hands)["RetrievePropertiesEx"] <= 2  # datastores, folders
 
 
 class TestRevert:
