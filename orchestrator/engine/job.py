@@ -16,6 +16,7 @@ from orchestrator.engine.lease import Lease
 from orchestrator.engine.runtime import Engine, Runtime
 from orchestrator.history import Evidence
 from orchestrator.model.machine import Claim, Machine, MachineRef
+from orchestrator.model.network import Network
 from orchestrator.model.target import TargetSpec
 
 T = TypeVar("T")
@@ -122,6 +123,13 @@ class Job:
             hint = "it was deleted or unregistered outside of ferry; what is left of the run can be undone"
             raise ProviderError(ErrorKind.NOT_FOUND, message, hint=hint)
         return found[0]
+
+    def networks(self, endpoint: str) -> tuple[Network, ...]:
+        """Return an endpoint's networks, read just now for this host or another one of this run."""
+        identity = self.endpoint(endpoint).info.identity
+        return self.engine.sites.get(
+            identity, self.run, lambda: self.read(self.adapter(endpoint).inventory.networks)
+        )
 
     def reconciled(self, what: str, call: Callable[[], T]) -> T:
         """Make a mutating `ensure_*` call; where its outcome is not known, call it again: it looks first, by

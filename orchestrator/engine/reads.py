@@ -1,8 +1,10 @@
 """Reads are retried here and nowhere else: TRANSIENT only, as often and as late as the server says. A
 mutation never comes here."""
 
+import threading
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
@@ -35,3 +37,30 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, ProviderError) else None
     return min(asked if asked is not None else 0.5 * 2 ** (state.attempt_number - 1), LONGEST_WAIT)
+
+
+class Shared:
+    """Reads of a whole site, each shared by those of a run who ask within a moment of it: hosts that begin
+    together."""
+
+    def __init__(self, seconds: float, elapsed: Callable[[], float] = time.monotonic) -> None:
+        """`seconds` is how old an answer may be."""
+        self._seconds = seconds
+        self._elapsed = elapsed
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._known: dict[str, tuple[str, float, Any]] = {}
+
+    def get(self, site: str, run: str, call: Callable[[], T]) -> T:
+        """Return what `call` reads of a site, or what it read for another host of the run not long ago. An
+        error is nobody else's."""
+        with self._guard:
+            lock = self._locks.setdefault(site, threading.Lock())
+        with lock:
+            of_run, begun, value = self._known.get(site, ("", float("-inf"), None))
+            if of_run != run or self._elapsed() - begun > self._seconds:
+                begun = self._elapsed()
+                value = call()
+                self._known[site] = run, begun, value
+            found: T = value
+            return found

@@ -19,6 +19,7 @@ from orchestrator.diagnostics import FerryError
 from orchestrator.engine.bells import Bells
 from orchestrator.engine.lease import Lease, acquire
 from orchestrator.engine.liveness import Liveness
+from orchestrator.engine.reads import Shared
 from orchestrator.engine.reaper import Reaper
 from orchestrator.engine.state import State
 from orchestrator.model.endpoint import EndpointSettings
@@ -39,6 +40,8 @@ MAX_PARALLEL = 16
 _LEAVING = 0.03
 """Seconds that DBOS' notification thread sleeps at a time; the engine's end waits for it. It asks the
 database nothing: we send no notifications."""
+_SAME_MOMENT = 1.0
+"""Seconds for which hosts of a run share what was read of a whole site before they begin."""
 _THREADS = HOSTS_AT_ONCE + 16 * MAX_PARALLEL + 64
 
 
@@ -98,6 +101,7 @@ class Engine:
     executor: str = field(default_factory=lambda: f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
     stopping: threading.Event = field(default_factory=threading.Event)
     bells: Bells = field(default_factory=Bells)
+    sites: Shared = field(default_factory=lambda: Shared(_SAME_MOMENT))
 
     def __post_init__(self) -> None:
         state, ttl = self.runtime.state, self.runtime.lease_ttl

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from dbos import DBOS
 
 from orchestrator.changeset.changes import ChangeSet, StepKind
 from orchestrator.changeset.store import digest
@@ -508,3 +509,15 @@ def test_what_dbos_gives_up_fails_its_host_and_can_be_resumed(
     )
     api.resume(engine, record.run, now=clock())
     assert api.wait_run(engine.runtime.state, record.run).status is RunStatus.DONE
+
+
+def test_a_phase_that_has_ended_is_not_carried_out_again(engine: Engine, site: Site) -> None:
+    """A process may die between writing a phase's outcome down and telling DBOS of it."""
+    changes = site.fleet(["FILE01"], **BARE)
+    site.world.add_fault(FaultRule(operation="ensure_snapshot", kind=FaultKind.BEFORE))
+    record = carry_out(engine, changes)
+    assert the_host(record).status is HostStatus.FAILED
+    before = events(engine, record)
+    again = DBOS.fork_workflow(f"{workflows.host_id(record.run, 'FILE01', 1)}/0", 1)
+    assert again.get_result() == HostStatus.FAILED.value
+    assert events(engine, record) == before

@@ -44,7 +44,7 @@ def _present(job: Job) -> Machine:
 def _differences(job: Job, machine: Machine) -> tuple[str, ...]:
     plan = job.host.plan
     endpoints = {plan.endpoint} | ({plan.target.endpoint} if plan.target is not None else set())
-    networks = {name: job.read(job.adapter(name).inventory.networks) for name in sorted(endpoints)}
+    networks = {name: job.networks(name) for name in sorted(endpoints)}
     image = None
     if plan.target is not None:
         wanted = plan.target

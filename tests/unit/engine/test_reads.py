@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
-from orchestrator.engine.reads import ATTEMPTS, read
+from orchestrator.engine.reads import ATTEMPTS, Shared, read
 
 
 class Flaky:
@@ -48,3 +51,53 @@ def test_nothing_else_is_repeated(kind: ErrorKind) -> None:
     with pytest.raises(ProviderError):
         read(call, lambda _: None)
     assert call.calls == 1
+
+
+def test_those_who_ask_together_share_one_read() -> None:
+    asked, begun, go_on = [], threading.Event(), threading.Event()
+
+    def slow() -> int:
+        asked.append(1)
+        begun.set()
+        assert go_on.wait(10)
+        return len(asked)
+
+    shared = Shared(1.0, lambda: 0.0)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(shared.get, "vcenter", "r1", slow) for _ in range(4)]
+        assert begun.wait(10)
+        other = pool.submit(Shared(1.0).get, "vcenter", "r1", lambda: "its own")
+        go_on.set()
+        assert [answer.result(10) for answer in answers] == [1, 1, 1, 1]
+        assert other.result(10) == "its own"
+
+
+def test_an_old_answer_is_not_given_again_and_another_site_s_never() -> None:
+    now = [0.0]
+    shared = Shared(1.0, lambda: now[0])
+    assert shared.get("one", "r1", lambda: "first") == "first"
+    assert shared.get("two", "r1", lambda: "other") == "other"
+    now[0] = 1.0
+    assert shared.get("one", "r1", lambda: "second") == "first"
+    assert shared.get("one", "r2", lambda: "of another run") == "of another run"
+    now[0] = 2.1
+    assert shared.get("one", "r2", lambda: "third") == "third"
+
+
+def test_the_age_of_an_answer_counts_from_before_it_was_asked_for() -> None:
+    now = [0.0]
+    shared = Shared(1.0, lambda: now[0])
+
+    def slow() -> str:
+        now[0] = 5.0
+        return "seen at 0"
+
+    assert shared.get("one", "r1", slow) == "seen at 0"
+    assert shared.get("one", "r1", lambda: "seen at 5") == "seen at 5"
+
+
+def test_an_error_is_not_shared() -> None:
+    shared = Shared(1.0, lambda: 0.0)
+    with pytest.raises(ProviderError):
+        shared.get("one", "r1", Flaky(busy()))
+    assert shared.get("one", "r1", lambda: "read") == "read"
