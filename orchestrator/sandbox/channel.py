@@ -15,14 +15,17 @@ class ChannelError(Exception):
 
 
 def send(peer: socket.socket, kind: bytes, payload: bytes) -> None:
-    """Send one frame. Raises OSError."""
-    peer.sendall(_HEADER.pack(kind, len(payload)) + payload)
+    """Send one frame. Raises as `receive` does."""
+    try:
+        peer.sendall(_HEADER.pack(kind, len(payload)) + payload)
+    except ConnectionError as gone:
+        raise ChannelError from gone
 
 
 def receive(peer: socket.socket, limits: dict[bytes, int]) -> tuple[bytes, bytes]:
     """Return (kind, payload) of the next frame; `limits` gives the kinds expected and their longest payload.
 
-    Raises ChannelError, and OSError (TimeoutError included).
+    Raises ChannelError (with an empty text where the peer is gone), and OSError (TimeoutError included).
     """
     kind, size = _HEADER.unpack(_exactly(peer, _HEADER.size))
     if kind not in limits:
@@ -38,9 +41,12 @@ def _exactly(peer: socket.socket, length: int) -> bytes:
     data = bytearray(length)
     view = memoryview(data)
     while view:
-        got = peer.recv_into(view)
+        try:
+            got = peer.recv_into(view)
+        except ConnectionError as gone:
+            # Not an end but a reset: the peer ended before it read all that it was sent.
+            raise ChannelError from gone
         if not got:
-            message = ""
-            raise ChannelError(message)
+            raise ChannelError
         view = view[got:]
     return bytes(data)

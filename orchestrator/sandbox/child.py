@@ -8,6 +8,7 @@ returns JSON. A failure is told without a traceback: what is parsed is hostile, 
 
 import importlib
 import json
+import os
 import socket
 import sys
 import traceback
@@ -21,6 +22,7 @@ _MAX_ANSWER = 16 * 1024 * 1024
 
 def main(handle: str, spec: str, *path: str) -> None:
     """Take the argument from socket `handle`, call `spec` ("module:function") and send what it returns."""
+    _close_stderr()
     with socket.socket(fileno=int(handle)) as parent:
         _, argument = receive(parent, {RESULT: _MAX_ANSWER})
 
@@ -30,6 +32,13 @@ def main(handle: str, spec: str, *path: str) -> None:
 
         kind, reply = _call(spec, path, json.loads(argument), ask)
         send(parent, kind, json.dumps(reply).encode())
+
+
+def _close_stderr() -> None:
+    """Up to here stderr tells why the child could not begin; from here on it could quote what is parsed."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 def _call(spec: str, path: tuple[str, ...], argument: Any, ask: Any) -> tuple[bytes, Any]:

@@ -174,5 +174,10 @@ def last_words(stream: IO[bytes]) -> str:
     """Return the last line of a tool's stderr, fit to be shown."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - 4096))
-    lines = stream.read().decode("utf-8", "replace").strip().splitlines()
+    return last_line(stream.read())
+
+
+def last_line(said: bytes) -> str:
+    """Return the last line of `said`, fit to be shown."""
+    lines = said.decode("utf-8", "replace").strip().splitlines()
     return printable(lines[-1], 300) if lines else ""

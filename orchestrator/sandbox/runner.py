@@ -5,6 +5,7 @@ Must not know what the function parses.
 
 import importlib.util
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 from orchestrator.diagnostics import FerryError
 from orchestrator.model.text import printable
 from orchestrator.sandbox.channel import ASK, FAILURE, RESULT, ChannelError, receive, send
-from orchestrator.sandbox.confine import Limits, confined
+from orchestrator.sandbox.confine import Limits, confined, last_line
 
 Answer = Callable[[bytes], bytes]
 _MAX_ASK = 64 * 1024
@@ -46,7 +47,7 @@ def run_in_sandbox(
         wrapped = confined(command, limits, read=[*_python_files(), *path])
         null = subprocess.DEVNULL
         with subprocess.Popen(
-            wrapped, stdin=null, stdout=null, stderr=null, pass_fds=[theirs.fileno()]
+            wrapped, stdin=null, stdout=null, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()]
         ) as process:
             theirs.close()
             try:
@@ -108,7 +109,16 @@ def _ended(process: subprocess.Popen[bytes], spec: str, limits: Limits, why: str
         )
         return FerryError(message, code="sandbox-timeout")
     how = f"signal {signal}" if signal > 0 else f"exit code {code}"
-    return FerryError(f"{spec} crashed ({how})", code="sandbox-crash")
+    said = _last_words(process)
+    return FerryError(f"{spec} crashed ({how}){said and f': {said}'}", code="sandbox-crash")
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """Return what bwrap or the interpreter said last; the function itself has no stderr."""
+    if process.stderr is None:
+        return ""
+    os.set_blocking(process.stderr.fileno(), False)
+    return last_line(process.stderr.read(4096) or b"")
 
 
 def _python_files() -> list[Path]:

@@ -1,12 +1,15 @@
 """What the sandbox tests run inside the child: attempts at what must not be possible. Imported only there."""
 
 import os
+import select
 import socket
+import stat
 import time
 from pathlib import Path
 from typing import Any
 
 from orchestrator.diagnostics import FerryError
+from orchestrator.sandbox.channel import ASK, send
 
 
 def echo(argument: Any, ask: Any) -> Any:
@@ -78,6 +81,26 @@ def big_question(argument: Any, ask: Any) -> None:
 
 def dies(argument: Any, ask: Any) -> None:
     os.abort()
+
+
+def asks_and_exits(argument: Any, ask: Any) -> None:
+    """Ends with the answer sent but unread."""
+    channel = next(fd for fd in range(3, 64) if _is_socket(fd))
+    send(socket.socket(fileno=os.dup(channel)), ASK, b"x")
+    select.select([channel], [], [])
+    os._exit(3)
+
+
+def _is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+
+def complains_and_exits(argument: Any, ask: Any) -> None:
+    os.write(2, argument.encode())
+    os._exit(3)
 
 
 def raises(argument: Any, ask: Any) -> None:

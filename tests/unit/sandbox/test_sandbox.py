@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from orchestrator.diagnostics import FerryError
-from orchestrator.sandbox import Limits, SandboxLevel, confine, run_in_sandbox, run_tool, sandbox_status
+from orchestrator.sandbox import (
+    Limits,
+    SandboxLevel,
+    confine,
+    run_in_sandbox,
+    run_tool,
+    runner,
+    sandbox_status,
+)
 
 HERE = Path(__file__).parent
 QUICK = Limits(memory=512 * confine.MIB, cpu=2, wall=20.0, output=100_000)
@@ -112,6 +120,27 @@ def test_too_much_output_is_refused() -> None:
 def test_a_crash_names_its_signal() -> None:
     fault = failure("dies")
     assert (fault.code, "signal 6" in fault.message) == ("sandbox-crash", True)
+
+
+def test_a_child_that_cannot_begin_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with the argument unread: to the parent a reset, not an end."""
+    here = confine.confined
+    monkeypatch.setattr(runner, "confined", lambda *args, **more: [*here(*args, **more)[:-4], "no_such"])
+    fault = failure("echo", "x")
+    assert fault.code == "sandbox-crash"
+    assert "crashed (exit code 1)" in fault.message
+    assert "No module named no_such" in fault.message
+
+
+def test_a_child_that_ends_before_an_answer_is_read_has_crashed() -> None:
+    fault = failure("asks_and_exits", answer=bytes.upper)
+    assert (fault.code, "exit code 3" in fault.message) == ("sandbox-crash", True)
+
+
+def test_what_the_function_writes_to_stderr_is_not_told() -> None:
+    fault = failure("complains_and_exits", "guest text")
+    assert (fault.code, "exit code 3" in fault.message) == ("sandbox-crash", True)
+    assert "guest" not in fault.message
 
 
 def test_an_unexpected_exception_tells_no_guest_text() -> None:
