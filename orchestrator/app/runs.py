@@ -1,7 +1,7 @@
 """Runs as the commands need them: start, follow, resume, control, and the change set that takes one back."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +43,11 @@ def to_apply(what: Path, yes: bool, url: str | None, now: datetime) -> tuple[Cha
 
 def start(url: str | None, change_set: ChangeSet, digest: str, update: Update) -> RunRecord:
     """Carry a change set out and follow it to its end. Raises Refused before anything was done."""
-    working_ = working(url, _providers(change_set), api.limits_of(change_set))
+
+    def early(engine: Engine) -> None:
+        api.look_early(engine, change_set, digest, now=clock.now())
+
+    working_ = working(url, _providers(change_set), api.limits_of(change_set), early)
     with following.stop_signals() as stop, working_ as engine:
         if change_set.undo_of is not None:
             api.settle(engine, change_set.undo_of, now=clock.now())
@@ -66,8 +70,14 @@ def resume(url: str | None, name: str, update: Update) -> RunRecord:
 
 
 @contextmanager
-def working(url: str | None, providers: set[str], limits: Sequence[int] = ()) -> Iterator[Engine]:
-    """Launch the engine of this process with the providers and the queues that its work needs."""
+def working(
+    url: str | None,
+    providers: set[str],
+    limits: Sequence[int] = (),
+    early: Callable[[Engine], None] = lambda _: None,
+) -> Iterator[Engine]:
+    """Launch the engine of this process with the providers and the queues that its work needs; `early` is
+    called before."""
     with states.opened(url) as state:
         runtime = Runtime(
             state=state,
@@ -77,7 +87,9 @@ def working(url: str | None, providers: set[str], limits: Sequence[int] = ()) ->
             collect=collect_offline,
             limits=limits,
         )
-        with Engine(runtime) as engine:
+        engine = Engine(runtime)
+        early(engine)
+        with engine:
             # Almost all that there is now was imported and stays: Python's collector need never look at it.
             gc.freeze()
             yield engine

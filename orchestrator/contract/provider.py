@@ -251,7 +251,7 @@ class Snapshots(Protocol):
         self, ref: MachineRef, name: str, consistency: Consistency, effect: Effect
     ) -> Snapshot:
         """Snapshot all disks but removable ones, keyed by the token. What was got is read back: less than
-        asked is an error, nothing left behind."""
+        asked is an error, nothing left behind. CRASH of a stopped machine gives OFFLINE, which is more."""
         ...
 
     def ensure_snapshot_removed(self, ref: MachineRef, token: str, effect: Effect) -> None:

@@ -16,7 +16,7 @@ from orchestrator.changeset.changes import ChangeSet, Kind
 from orchestrator.changeset.store import body, digest
 from orchestrator.changeset.undo import reexposes
 from orchestrator.diagnostics import Refused
-from orchestrator.engine import approvals, journal, liveness, records, runs
+from orchestrator.engine import approvals, early, journal, liveness, records, runs
 from orchestrator.engine.bells import Bells, end_of
 from orchestrator.engine.runtime import MAX_PARALLEL, Engine
 from orchestrator.engine.schedule import limit_of
@@ -51,6 +51,12 @@ def check_permission(state: State, change_set: ChangeSet, expected: str, now: da
         raise Refused(message, hint="preview again for a new one", code="already-run")
     _check_window(change_set, now)
     _check_approvals(state, change_set, expected, now)
+
+
+def look_early(engine: Engine, change_set: ChangeSet, expected: str, *, now: datetime) -> None:
+    """Check permission and, before the engine is launched, begin to look at the endpoints. Raises Refused."""
+    check_permission(engine.runtime.state, change_set, expected, now)
+    early.look(engine, change_set, expected)
 
 
 def start_run(

@@ -75,7 +75,7 @@ class Job:
 
     def adapter(self, endpoint: str) -> Adapter:
         """Return the open connection to an endpoint, by the plan's name for it."""
-        return self.engine.adapter(self.endpoint(endpoint).settings)
+        return self.engine.connections.to(self.endpoint(endpoint).settings)
 
     @property
     def source(self) -> Adapter:
@@ -128,7 +128,7 @@ class Job:
         """Return an endpoint's networks, read just now for this host or another one of this run."""
         identity = self.endpoint(endpoint).info.identity
         return self.engine.sites.get(
-            identity, self.run, lambda: self.read(self.adapter(endpoint).inventory.networks)
+            identity, self.digest, lambda: self.read(self.adapter(endpoint).inventory.networks)
         )
 
     def reconciled(self, what: str, call: Callable[[], T]) -> T:

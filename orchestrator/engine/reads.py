@@ -40,8 +40,8 @@ def _wait(state: RetryCallState) -> float:
 
 
 class Shared:
-    """Reads of a whole site, each shared by those of a run who ask within a moment of it: hosts that begin
-    together."""
+    """Reads of a whole site, each shared by those of a run (named by its change set's digest) who ask within
+    a moment of it: hosts that begin together."""
 
     def __init__(self, seconds: float, elapsed: Callable[[], float] = time.monotonic) -> None:
         """`seconds` is how old an answer may be."""
@@ -51,16 +51,26 @@ class Shared:
         self._locks: dict[str, threading.Lock] = {}
         self._known: dict[str, tuple[str, float, Any]] = {}
 
-    def get(self, site: str, run: str, call: Callable[[], T]) -> T:
+    def get(self, site: str, digest: str, call: Callable[[], T]) -> T:
         """Return what `call` reads of a site, or what it read for another host of the run not long ago. An
         error is nobody else's."""
-        with self._guard:
-            lock = self._locks.setdefault(site, threading.Lock())
-        with lock:
-            of_run, begun, value = self._known.get(site, ("", float("-inf"), None))
-            if of_run != run or self._elapsed() - begun > self._seconds:
+        with self._lock(site):
+            if not self._fresh(site, digest):
                 begun = self._elapsed()
-                value = call()
-                self._known[site] = run, begun, value
-            found: T = value
+                self._known[site] = digest, begun, call()
+            found: T = self._known[site][2]
             return found
+
+    def seen(self, site: str, digest: str) -> Any | None:
+        """Return what was read of a site for the run not long ago, or is being read now; None where nothing
+        was."""
+        with self._lock(site):
+            return self._known[site][2] if self._fresh(site, digest) else None
+
+    def _lock(self, site: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(site, threading.Lock())
+
+    def _fresh(self, site: str, digest: str) -> bool:
+        of, begun, _ = self._known.get(site, ("", float("-inf"), None))
+        return of == digest and self._elapsed() - begun <= self._seconds

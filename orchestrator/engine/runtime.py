@@ -1,7 +1,6 @@
 """What the engine is given, and its life in one process: launch, adapters, shutdown. DBOS is imported only
 when it is launched."""
 
-import json
 import logging
 import os
 import platform
@@ -14,15 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from orchestrator.contract.provider import Adapter, Effect, FrozenDisk, Provider, ResolveSecret
-from orchestrator.diagnostics import FerryError
+from orchestrator.contract.provider import Effect, FrozenDisk, Provider, ResolveSecret
 from orchestrator.engine.bells import Bells
+from orchestrator.engine.connections import Connections
 from orchestrator.engine.lease import Lease, acquire
 from orchestrator.engine.liveness import Liveness
 from orchestrator.engine.reads import Shared
 from orchestrator.engine.reaper import Reaper
 from orchestrator.engine.state import State
-from orchestrator.model.endpoint import EndpointSettings
 from orchestrator.model.facts import ServerFacts
 
 log = logging.getLogger("ferry.engine")
@@ -40,6 +38,7 @@ MAX_PARALLEL = 16
 _LEAVING = 0.03
 """Seconds that DBOS' notification thread sleeps at a time; the engine's end waits for it. It asks the
 database nothing: we send no notifications."""
+_GRACE = 30.0
 _SAME_MOMENT = 1.0
 """Seconds for which hosts of a run share what was read of a whole site before they begin."""
 _THREADS = HOSTS_AT_ONCE + 16 * MAX_PARALLEL + 64
@@ -107,14 +106,19 @@ class Engine:
         state, ttl = self.runtime.state, self.runtime.lease_ttl
         self.liveness = Liveness(state, self.executor, ttl, _boot_seconds)
         self._reaper = Reaper(state, self.executor, ttl, self._requeue)
-        self._adapters: dict[str, Adapter] = {}
+        self.connections = Connections(self.runtime.providers, self.runtime.secrets)
+        self._beside: list[threading.Thread] = []
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._working = 0
         self._idle = threading.Condition()
 
     def __enter__(self) -> Self:
-        self.launch()
+        try:
+            self.launch()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,7 +178,7 @@ class Engine:
         finally:
             client.destroy()
 
-    def destroy(self, grace: float = 30.0) -> None:
+    def destroy(self, grace: float = _GRACE) -> None:
         """Take no new step, let those in flight end (at most `grace` seconds), leave. What is left stays
         resumable."""
         from dbos import DBOS
@@ -189,9 +193,18 @@ class Engine:
                 log.warning("%d steps were still running when this worker left", self._working)
         DBOS.destroy()
         self.liveness.stop()
-        for adapter in self._adapters.values():
-            adapter.close()
-        self._adapters.clear()
+        self._close()
+
+    def _close(self) -> None:
+        for thread in self._beside:
+            thread.join(_GRACE)
+        self.connections.close()
+
+    def beside(self, call: Callable[[], object]) -> None:
+        """Begin a call in a thread of its own; the engine's end waits for it."""
+        thread = threading.Thread(target=call, name="ferry-beside", daemon=True)
+        self._beside.append(thread)
+        thread.start()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -218,27 +231,6 @@ class Engine:
         alive, freshen = self.liveness.alive, self.liveness.freshen
         return acquire(self.runtime.state, run, host, self.executor, alive=alive, freshen=freshen)
 
-    def adapter(self, settings: EndpointSettings) -> Adapter:
-        """Return the one open connection to an endpoint. Raises ProviderError, FerryError (no such
-        provider)."""
-        key = _endpoint_key(settings)
-        with self.lock(f"open {key}"):
-            if key not in self._adapters:
-                provider = self.runtime.providers.get(settings.provider)
-                if provider is None:
-                    message = (
-                        f"this worker has no provider {settings.provider!r} for endpoint {settings.name}"
-                    )
-                    hint = "start the worker where the provider is installed"
-                    raise FerryError(message, hint=hint, code="provider-missing")
-                self._adapters[key] = provider.open(settings, self.runtime.secrets)
-            return self._adapters[key]
-
-    def forget_adapter(self, settings: EndpointSettings) -> None:
-        """Open a new connection next time: this one does not answer. Steps that still use it keep it."""
-        with self._guard:
-            self._adapters.pop(_endpoint_key(settings), None)
-
     def lock(self, name: str) -> threading.Lock:
         """Return this process's lock of that name."""
         with self._guard:
@@ -258,8 +250,3 @@ class Engine:
             # limits.
             DBOS.resume_workflows(ids, queue_name=queue)
         return len(pending)
-
-
-def _endpoint_key(settings: EndpointSettings) -> str:
-    values: dict[str, Any] = settings.model_dump(mode="json", include={"name", "provider", "settings"})
-    return json.dumps(values, sort_keys=True)

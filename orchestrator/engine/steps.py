@@ -91,7 +91,7 @@ def _act(job: Job, kind: StepKind) -> Outcome:
 
 def _forget(job: Job, kind: StepKind) -> None:
     name = job.target.endpoint if kind in TARGET_STEPS else job.host.plan.endpoint
-    job.engine.forget_adapter(job.endpoint(name).settings)
+    job.engine.connections.forget(job.endpoint(name).settings)
 
 
 def _close(job: Job, attempt: int, number: int, ended: Ended | None, outcome: Outcome) -> None:

@@ -49,7 +49,7 @@ def break_claim(
                 journal.append(connection, CLAIMS, journal.ROOT, "opened", {}, engine.runtime.clock())
             journal.append(connection, CLAIMS, host, "claim-break", data, engine.runtime.clock())
         effect = EngineEffect(state, lease, endpoint.info.identity, "break-claim", engine.runtime.clock)
-        adapter = engine.adapter(endpoint.settings)
+        adapter = engine.connections.to(endpoint.settings)
         break_mark(adapter, machine.ref, expected, engine.runtime.wrap_effect(effect))
     finally:
         lease.release()

@@ -1,7 +1,7 @@
 """Properties of many objects in few calls.
 
-Whoever asks while another question is under way is answered by the next one, together with all others who
-asked meanwhile: so reads of many threads become few calls. Objects of which the same is read are asked for
+Whoever asks while others' questions are under way is answered by the next one, together with all who asked
+meanwhile: so reads of many threads become few calls. Objects of which the same is read are asked for
 together, and an object that several lead to is answered once. Paged answers are
 read to their end. Unset properties are absent. Reads only.
 """
@@ -21,6 +21,13 @@ PAGE = 500
 _GATHER = 0.001
 """Seconds before each call: less than any takes, and enough for those who were just answered together to ask
 together again."""
+
+_UNDER_WAY = 2
+"""Calls at a time."""
+
+_PATIENCE = 0.03
+"""Seconds that a call must have been under way before another one is begun beside it: who asks meanwhile asks
+together."""
 
 Props = Mapping[str, Any]
 """Properties of one object by path; what is unset, or may not be seen, is absent."""
@@ -60,11 +67,16 @@ class Selection:
     along: tuple[Hop, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Question:
     specs: tuple[Any, ...]
     answer: dict[str, Seen] | None = None
     error: Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has an answer, or never will."""
+        return self.answer is not None or self.error is not None
 
 
 @dataclass(slots=True)
@@ -74,8 +86,10 @@ class Batch:
 
     collector: Callable[[], Any]
     _open: list[_Question] = field(default_factory=list)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _gathering: bool = False
+    _under_way: int = 0
+    _began: float = 0.0
+    _change: threading.Condition = field(default_factory=threading.Condition)
 
     def ask(self, *specs: Any) -> dict[str, Seen]:
         """Return what selections, and filter specs, select, by managed object id. Raises pyvmomi's faults.
@@ -84,18 +98,39 @@ class Batch:
         that several threads ask for, the same object, is asked for once.
         """
         mine = _Question(specs)
-        with self._guard:
+        with self._change:
             self._open.append(mine)
-        with self._turn:
-            if mine.answer is None and mine.error is None:
-                time.sleep(_GATHER)
-                with self._guard:
-                    batch, self._open = self._open, []
-                self._answer(batch)
+            while not (mine.done or self._my_turn(mine)):
+                self._change.wait(_PATIENCE)
+            turn = not mine.done
+            if turn:
+                self._gathering, self._under_way = True, self._under_way + 1
+        if turn:
+            self._ask_for_all()
         if mine.error is not None:
             raise mine.error
         assert mine.answer is not None  # noqa: S101  # one of the two is set
         return mine.answer
+
+    def _my_turn(self, mine: _Question) -> bool:
+        """Tell whether to make the next call: nobody is about to, and nobody has this question in hand."""
+        if self._gathering or mine not in self._open:
+            return False
+        late = time.monotonic() - self._began >= _PATIENCE
+        return self._under_way == 0 or (late and self._under_way < _UNDER_WAY)
+
+    def _ask_for_all(self) -> None:
+        try:
+            time.sleep(_GATHER)
+            with self._change:
+                batch, self._open, self._gathering = self._open, [], False
+                self._began = time.monotonic()
+            self._answer(batch)
+        finally:
+            # A condition, not a lock to take in turn: who has an answer must not wait behind who asks next.
+            with self._change:
+                self._under_way -= 1
+                self._change.notify_all()
 
     def _answer(self, batch: list[_Question]) -> None:
         try:

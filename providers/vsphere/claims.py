@@ -5,7 +5,6 @@ several who look and write at the same moment exactly one gets through. A person
 machine's advanced settings, and in its events.
 """
 
-import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -58,7 +57,7 @@ class VsphereClaims:
         if succeeds is not None and succeeds != claim.run:
             _forget(effect, _entry(ref, claim.model_copy(update={"run": succeeds})))
         if changed:
-            self._tell(ref, f"claimed: {effect.reason}", effect)
+            self._tell(ref, f"claimed: {effect.reason}")
         return claim if changed or held is None else held
 
     def ensure_released(self, ref: MachineRef, claim: Claim, effect: Effect) -> None:
@@ -83,7 +82,7 @@ class VsphereClaims:
             raise
         _forget(effect, _entry(ref, claim))
         if changed:
-            self._tell(ref, f"given free: {effect.reason}", effect)
+            self._tell(ref, f"given free: {effect.reason}")
 
     def _swap(
         self,
@@ -130,12 +129,11 @@ class VsphereClaims:
             raise not_found(gone)
         return vm, props
 
-    def _tell(self, ref: MachineRef, words: str, effect: Effect) -> None:
+    def _tell(self, ref: MachineRef, words: str) -> None:
         """Write into vCenter's own events, for other administrators. Where that fails the mark itself still
         tells them, so it is no hindrance; `ferry doctor` names the privilege."""
         vm, events = self._inventory.vm(ref), self._link.content.eventManager
-        with contextlib.suppress(ProviderError):
-            self._link.act(effect, f"log the claim on {ref.name}", lambda: events.LogUserEvent(vm, words))
+        self._link.later(lambda: events.LogUserEvent(vm, words))
 
 
 def _entry(ref: MachineRef, claim: Claim) -> str:

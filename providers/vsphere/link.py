@@ -18,6 +18,7 @@ from orchestrator.contract.provider import Effect, ResolveSecret
 from orchestrator.model.endpoint import EndpointSettings
 from providers.vsphere.batch import PAGE, Batch, Seen, everything, read
 from providers.vsphere.faults import BROKEN, UNCERTAIN_HINT, from_fault
+from providers.vsphere.outbox import Outbox
 from providers.vsphere.session import Session
 from providers.vsphere.settings import decode
 from providers.vsphere.tasks import Tasks
@@ -42,6 +43,7 @@ class Link:
         self._logins = 0
         self._batch = Batch(lambda: self.content.propertyCollector)
         self._tasks: Tasks | None = None
+        self._outbox = Outbox()
 
     @property
     def session(self) -> Session:
@@ -69,7 +71,8 @@ class Link:
         assert self.session is not None  # noqa: S101  # opens it
 
     def close(self) -> None:
-        """Log out. Repeatable."""
+        """Make the calls that were left for later, log out. Repeatable."""
+        self._outbox.flush()
         with self._guard:
             session, self._session = self._session, None
         if session is not None:
@@ -121,9 +124,13 @@ class Link:
             try:
                 return list(read(content.propertyCollector, [everything(view, kind, paths)], page=PAGE))
             finally:
-                view.DestroyView()
+                self.later(view.DestroyView)
 
         return self.read(what, walk)
+
+    def later(self, call: Callable[[], object]) -> None:
+        """Have a call made of which nothing depends: neither that it succeeds, nor when it is made."""
+        self._outbox.put(call)
 
     def act(self, effect: Effect, what: str, call: Callable[[], T]) -> T:
         """Make one mutating call that does `what`, after the lease was checked. Raises ProviderError,

@@ -115,7 +115,7 @@ class VsphereSnapshots:
         """Compare what was got; less than asked is taken away again."""
         got = found.consistency
         if got is Consistency.OFFLINE and _ran(view, found):
-            got = Consistency.CRASH
+            got, asked = Consistency.CRASH, Consistency.OFFLINE  # so it stands in the snapshot's description
             why = "somebody started the machine meanwhile: shut it down and try again"
         elif got is asked or (got is Consistency.OFFLINE and asked is Consistency.CRASH):
             return

@@ -55,7 +55,7 @@ def make_standard(link: Link, networks: Networks, site: Site, spec: NetworkSpec,
         raise conflict(message, "wait until vCenter shows one as connected")
     switch = spec.switch or switch_name(effect.token)
     # Before anything is made that could not be marked without it.
-    key = _attribute(link, networks, effect) if site.field is None else site.field
+    key = _added(link, networks, effect) if site.field is None else site.field
     effect.intend(_KIND, entry(spec.name, effect.token))
     for at, host in enumerate(hosts):
         if not _put(link, host, spec, switch, effect):
@@ -157,8 +157,11 @@ def _attribute(link: Link, networks: Networks, effect: Effect) -> int:
     """Return the key of the custom attribute for tokens, added where there is none: it stays for ever, and
     all states share it."""
     key = networks.field()
-    if key is not None:
-        return key
+    return _added(link, networks, effect) if key is None else key
+
+
+def _added(link: Link, networks: Networks, effect: Effect) -> int:
+    """Add the custom attribute; where another one was quicker, return its key."""
     fields, what = link.content.customFieldsManager, f"add the custom attribute {FIELD_NAME}"
     try:
         made = link.act(effect, what, lambda: fields.AddCustomFieldDef(name=FIELD_NAME, moType=vim.Network))

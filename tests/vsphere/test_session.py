@@ -183,6 +183,7 @@ class TestClaims:
     ) -> None:
         made, hand = hands.machine(), effect("claim")
         claims.ensure_claim(made.ref, CLAIM, hand)
+        hands.close()  # the events are written beside the work, and all of them before the end
         assert any(hand.reason in text for text in sim.control("texts")["texts"])
 
     def test_account_that_may_not_log_events_claims_all_the_same(

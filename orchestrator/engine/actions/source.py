@@ -7,6 +7,7 @@ from orchestrator.changeset.steps import effective_consistency
 from orchestrator.diagnostics import Refused
 from orchestrator.engine import ledger
 from orchestrator.engine.actions.claims import release_mark
+from orchestrator.engine.early import machines_of
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, done, failed
 from orchestrator.history import HostStatus
@@ -34,11 +35,15 @@ def preflight(job: Job) -> Outcome:
 
 
 def _present(job: Job) -> Machine:
-    found = job.read(lambda: job.source.inventory.machines([job.ref.id]))
-    if not found:
-        message = f"{job.ref.name} was there when the change set was made and is gone now"
-        raise Refused(message, hint="preview the plan again", code="stale")
-    return found[0]
+    early = job.engine.sites.seen(machines_of(job.endpoint(job.host.plan.endpoint).info.identity), job.digest)
+    machine = (early or {}).get(job.ref.id)
+    if machine is None:
+        found = job.read(lambda: job.source.inventory.machines([job.ref.id]))
+        if not found:
+            message = f"{job.ref.name} was there when the change set was made and is gone now"
+            raise Refused(message, hint="preview the plan again", code="stale")
+        machine = found[0]
+    return machine
 
 
 def _differences(job: Job, machine: Machine) -> tuple[str, ...]:
@@ -86,8 +91,7 @@ def _begun(job: Job, step: StepKind) -> bool:
 
 def snapshot(job: Job) -> Outcome:
     """Snapshot the machine and keep what was got as evidence."""
-    machine = job.machine(job.ref, job.source)
-    consistency = effective_consistency(job.host.plan.snapshot, machine.power)
+    consistency = job.host.plan.snapshot
     name, effect = f"ferry-{job.run}", job.effect(StepKind.SNAPSHOT, job.ref.endpoint)
     made = job.reconciled(
         "snapshot", lambda: job.source.snapshots.ensure_snapshot(job.ref, name, consistency, effect)

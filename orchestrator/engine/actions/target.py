@@ -4,7 +4,6 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.changeset.changes import StepKind
-from orchestrator.changeset.steps import effective_consistency
 from orchestrator.contract.provider import ObjectKind
 from orchestrator.engine import ledger
 from orchestrator.engine.actions.networks import ensure_network
@@ -93,12 +92,11 @@ def read_target(job: Job, staged: StagedTarget, step: StepKind | str) -> ServerF
     clear_inventory_snapshots(job, staged, step)
     ref, adapter = machine_ref(staged), job.adapter(staged.endpoint)
     effect = job.effect(step, staged.endpoint)
-    consistency = effective_consistency(Consistency.CRASH, job.machine(ref, adapter).power)
     name = f"ferry-{job.run}-{step}"
     try:
         job.reconciled(
             "snapshot the target",
-            lambda: adapter.snapshots.ensure_snapshot(ref, name, consistency, effect),
+            lambda: adapter.snapshots.ensure_snapshot(ref, name, Consistency.CRASH, effect),
         )
         with adapter.disks.open_frozen(ref, effect.token) as disks:
             return job.runtime.collect(disks)

@@ -101,3 +101,33 @@ def test_an_error_is_not_shared() -> None:
     with pytest.raises(ProviderError):
         shared.get("one", "r1", Flaky(busy()))
     assert shared.get("one", "r1", lambda: "read") == "read"
+
+
+def test_what_was_seen_is_told_only_while_it_is_young_and_of_this_run() -> None:
+    now = [0.0]
+    shared = Shared(1.0, lambda: now[0])
+    assert shared.seen("one", "r1") is None
+    shared.get("one", "r1", lambda: "seen")
+    assert (shared.seen("one", "r1"), shared.seen("one", "r2"), shared.seen("two", "r1")) == (
+        "seen",
+        None,
+        None,
+    )
+    now[0] = 1.1
+    assert shared.seen("one", "r1") is None
+
+
+def test_who_asks_what_was_seen_waits_for_the_read_that_is_under_way() -> None:
+    shared, begun, go_on = Shared(1.0, lambda: 0.0), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        return "seen"
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(shared.get, "one", "r1", slow)
+        assert begun.wait(10)
+        told = pool.submit(shared.seen, "one", "r1")
+        go_on.set()
+        assert told.result(10) == "seen"

@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 from pyVmomi import vim, vmodl
 
+from providers.vsphere import batch
 from providers.vsphere.batch import Batch, filters, of, read
 
 _PC = vmodl.query.PropertyCollector
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, nobody loses patience with a call that is under way."""
+    monkeypatch.setattr(batch, "_PATIENCE", 60.0)
 
 
 class Collector:
@@ -56,11 +63,11 @@ def _spec(*moids: str) -> Any:
 
 def _ask_at_once(collector: Collector, moids: list[str]) -> list[Any]:
     """One thread asks; while its call is under way all others do."""
-    batch = Batch(lambda: collector)
+    asking = Batch(lambda: collector)
 
     def ask(moid: str) -> Any:
         try:
-            return batch.ask(_spec(moid))[moid].props["name"]
+            return asking.ask(_spec(moid))[moid].props["name"]
         except vmodl.MethodFault as error:
             return type(error)
 
@@ -68,23 +75,71 @@ def _ask_at_once(collector: Collector, moids: list[str]) -> list[Any]:
         first = pool.submit(ask, moids[0])
         assert collector.first.wait(10)
         others = [pool.submit(ask, moid) for moid in moids[1:]]
-        while len(batch._open) < len(others):
+        while len(asking._open) < len(others):
             threading.Event().wait(0.001)
         collector.go.set()
         return [one.result(10) for one in (first, *others)]
 
 
+@pytest.mark.usefixtures("patient")
 def test_reads_that_come_while_one_is_under_way_share_the_next_call():
     collector, moids = Collector(), [f"vm-{n}" for n in range(8)]
     assert _ask_at_once(collector, moids) == [f"name of {moid}" for moid in moids]
     assert [len(asked) for asked in collector.asked] == [1, 7]
 
 
+@pytest.mark.usefixtures("patient")
 def test_object_that_is_gone_spoils_only_its_own_read():
     collector, moids = Collector(gone=frozenset({"vm-3"})), [f"vm-{n}" for n in range(5)]
     found = _ask_at_once(collector, moids)
     assert found[3] is vmodl.fault.ManagedObjectNotFound
     assert [f for n, f in enumerate(found) if n != 3] == [f"name of vm-{n}" for n in (0, 1, 2, 4)]
+
+
+@pytest.mark.usefixtures("patient")
+def test_who_has_an_answer_does_not_wait_behind_who_asks_next():
+    """Of those that one call answers, some ask again at once: the others must get on all the same."""
+    second, third, on = threading.Event(), threading.Event(), threading.Event()
+    gates = iter([(second, threading.Event()), (third, on)])
+
+    class Slow(Collector):
+        def RetrievePropertiesEx(self, specs: list[Any], options: Any) -> Any:  # pyvmomi's name
+            if self.asked:
+                reached, go_on = next(gates)
+                reached.set()
+                assert go_on is not on or on.wait(10)
+            return super().RetrievePropertiesEx(specs, options)
+
+    collector = Slow()
+    asking = Batch(lambda: collector)
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(asking.ask, _spec("vm-0"))
+        assert collector.first.wait(10)
+        again = pool.submit(lambda: [asking.ask(_spec("vm-1")), asking.ask(_spec("vm-9"))])
+        others = [pool.submit(asking.ask, _spec(f"vm-{n}")) for n in range(2, 8)]
+        while len(asking._open) < 7:
+            threading.Event().wait(0.001)
+        collector.go.set()
+        assert third.wait(10)  # the call of the one who asked again is under way, and stays so
+        assert all("vm-2" in other.result(10) for other in others)
+        assert not again.done()
+        on.set()
+        assert "vm-9" in again.result(10)[1]
+        assert "vm-0" in first.result(10)
+    assert [len(asked) for asked in collector.asked] == [1, 7, 1]
+
+
+def test_a_second_call_is_made_beside_one_that_takes_long():
+    """The first call never ends before the second one has been answered."""
+    collector = Collector()
+    asking = Batch(lambda: collector)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(asking.ask, _spec("vm-0"))
+        assert collector.first.wait(10)
+        assert "vm-1" in pool.submit(asking.ask, _spec("vm-1")).result(10)
+        assert not first.done()
+        collector.go.set()
+        first.result(10)
 
 
 def test_a_spec_that_several_ask_for_is_asked_for_once():
