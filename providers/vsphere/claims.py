@@ -5,23 +5,24 @@ several who look and write at the same moment exactly one gets through. A person
 machine's advanced settings, and in its events.
 """
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
 from orchestrator.contract.provider import Effect, ObjectKind, claimed
 from orchestrator.model.machine import Claim, MachineRef
 from providers.vsphere.batch import Props, of
-from providers.vsphere.convert import CLAIM_KEY, CLAIM_PATH, to_claim
+from providers.vsphere.convert import CLAIM_KEY, CLAIM_PATH, VERSION_PATH, to_claim
 from providers.vsphere.faults import conflict, is_fault, not_found
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.settle import settled
 
-_PATHS = ("config.instanceUuid", "config.changeVersion", CLAIM_PATH)
+_PATHS = ("config.instanceUuid", VERSION_PATH, CLAIM_PATH)
 _ATTEMPTS = 5
 """How often a claim is tried while others change the machine at the same moment."""
 
@@ -49,7 +50,7 @@ class VsphereClaims:
         try:
             held, changed = self._swap(ref, wanted, f"claim machine {ref.name}", effect, entry)
         except ProviderError as error:
-            if error.kind is ErrorKind.CONFLICT:
+            if error.kind in (ErrorKind.CONFLICT, ErrorKind.NOT_FOUND):
                 _forget(effect, entry)
             raise
         if changed or effect.owns(ObjectKind.CLAIM, entry):
@@ -96,8 +97,8 @@ class VsphereClaims:
 
         Return what was held, and whether it was changed.
         """
-        for _ in range(_ATTEMPTS):
-            vm, props = self._look(ref)
+        for attempt in range(_ATTEMPTS):
+            vm, props = (attempt == 0 and self._lately(ref, wanted)) or self._look(ref)
             held = to_claim(props)
             text = wanted(held)
             if text is None:
@@ -105,19 +106,30 @@ class VsphereClaims:
             if entry is not None:
                 effect.intend(ObjectKind.CLAIM, entry, ref.name)
             option = vim.option.OptionValue(key=CLAIM_KEY, value=text)
-            spec = vim.vm.ConfigSpec(changeVersion=props["config.changeVersion"], extraConfig=[option])
+            spec = vim.vm.ConfigSpec(changeVersion=props[VERSION_PATH], extraConfig=[option])
             try:
                 self._link.run(effect, what, partial(vm.ReconfigVM_Task, spec))
             except ProviderError as error:
                 if is_fault(error, vim.fault.TaskInProgress):
                     # Perhaps what a run left that was killed: its outcome decides.
                     settled(self._link, self._inventory, ref, what)
-                elif not is_fault(error, vim.fault.ConcurrentAccess):
-                    raise
+                elif not is_fault(error, vim.fault.ConcurrentAccess, vmodl.fault.ManagedObjectNotFound):
+                    raise  # of the two the next look tells whose claim it is now, or that the machine is gone
             else:
                 return held, True
         message = f"cannot {what}: others change it all the time"
         raise conflict(message, "wait until they are done, then try again")
+
+    def _lately(
+        self, ref: MachineRef, wanted: Callable[[Claim | None], str | None]
+    ) -> tuple[Any, Props] | None:
+        """Return the machine as it was just read for another reason, if a change follows from that: vCenter
+        refuses the change where it is not so any more. To refuse, or to find all well, takes a look."""
+        seen = self._inventory.lately(ref)
+        with contextlib.suppress(ProviderError):
+            if seen is not None and wanted(to_claim(seen.props)) is not None:
+                return seen.obj, seen.props
+        return None
 
     def _look(self, ref: MachineRef) -> tuple[Any, Props]:
         """Return the machine with what a claim needs of it. Raises ProviderError: NOT_FOUND."""

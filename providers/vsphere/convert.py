@@ -30,6 +30,7 @@ CLAIM_KEY = "ferry-claim"
 TOKEN_KEY = "ferry-token"  # noqa: S105  # a label, not a secret
 """The extraConfig option that marks a machine of ours."""
 CLAIM_PATH = f'config.extraConfig["{CLAIM_KEY}"]'
+VERSION_PATH = "config.changeVersion"
 TOKEN_PATH = f'config.extraConfig["{TOKEN_KEY}"]'
 DETAILED_PATH = 'config.extraConfig["guestInfo.detailed.data"]'
 
@@ -52,6 +53,7 @@ DETAILS = (
     "config.hardware.memoryMB",
     "config.hardware.device",
     CLAIM_PATH,
+    VERSION_PATH,
     "runtime.connectionState",
     "runtime.consolidationNeeded",
     "snapshot",

@@ -2,6 +2,7 @@
 those that are named."""
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,12 +15,14 @@ from orchestrator.model.network import Network
 from orchestrator.model.target import GoldenImage
 from providers.vsphere.batch import Hop, Props, Seen, of
 from providers.vsphere.convert import (
+    CLAIM_PATH,
     DETAILED_PATH,
     DETAILS,
     DEVICES,
     LISTED,
     NAMED,
     TASKS,
+    VERSION_PATH,
     Around,
     card_path,
     cards,
@@ -36,6 +39,8 @@ _CHUNK = 100
 """Machines whose details are asked for in one call."""
 WHOLE = (*DETAILS, DETAILED_PATH)
 """All that a `Machine` is made of."""
+_LATELY = 2.0
+"""Seconds for which a machine's claim and version count as just read."""
 _HOPS = (
     Hop(vim.VirtualMachine, "network", vim.Network, ("name",)),
     Hop(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
@@ -66,6 +71,7 @@ class VsphereInventory:
         self._guard = threading.Lock()
         self._ids: dict[str, str] = {}
         """Managed object ids by instance UUID: they last as long as the machine stays registered."""
+        self._lately: dict[str, tuple[float, Seen]] = {}
 
     def about(self) -> EndpointInfo:
         """See the contract. The identity is vCenter's own instance UUID."""
@@ -143,6 +149,13 @@ class VsphereInventory:
         gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
         raise not_found(gone)
 
+    def lately(self, ref: MachineRef) -> Seen | None:
+        """Return a machine whose claim and version were read just now, whatever for; once, since whoever asks
+        is about to change it. It serves for nothing but a change under that version."""
+        with self._guard:
+            at, seen = self._lately.pop(ref.id, (float("-inf"), None))
+        return seen if time.monotonic() - at < _LATELY else None
+
     def machine(self, ref: MachineRef) -> Machine:
         """Return one machine. Raises ProviderError: NOT_FOUND."""
         return self._machine(self.view(ref))
@@ -173,7 +186,7 @@ class VsphereInventory:
     def _chunk(self, moids: list[str], paths: Sequence[str], beside: Sequence[Any] = ()) -> list[View]:
         vms = [self._link.obj(vim.VirtualMachine, moid) for moid in moids]
         spec = of(vim.VirtualMachine, vms, paths, *(hop for hop in _HOPS if hop.path in paths))
-        what = "read the machines"
+        what, at = "read the machines", time.monotonic()
         seen = self._link.find(what, lambda: self._link.fetch(what, spec, *beside))
         if seen is None and beside:
             return self._chunk(moids, paths)
@@ -184,6 +197,10 @@ class VsphereInventory:
         }
         found = [seen[moid] for moid in moids if moid in seen and "config.instanceUuid" in seen[moid].props]
         self._learn(found)
+        if {CLAIM_PATH, VERSION_PATH} <= {*paths}:
+            with self._guard:
+                versioned = [one for one in found if VERSION_PATH in one.props]
+                self._lately.update({one.props["config.instanceUuid"]: (at, one) for one in versioned})
         return [View(one.obj, one.props, names, _tasks(one, seen), seen) for one in found]
 
     def _machine(self, view: View) -> Machine:

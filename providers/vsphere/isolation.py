@@ -46,7 +46,7 @@ from providers.vsphere.cards import (
     on_network,
     uncuttable,
 )
-from providers.vsphere.convert import DEVICES, devices_of, power
+from providers.vsphere.convert import CLAIM_PATH, DEVICES, VERSION_PATH, devices_of, power
 from providers.vsphere.faults import conflict, is_fault, not_found, permanent
 from providers.vsphere.inventory import View, VsphereInventory
 from providers.vsphere.link import Link
@@ -55,10 +55,10 @@ from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.proof import Scene, findings
 from providers.vsphere.settle import ended, settled
 
-_VERSION = "config.changeVersion"
-_EXTRA = (_VERSION, "runtime.host", MARK_PATH)
-_CUT = ("name", "config.instanceUuid", "runtime.powerState", DEVICES, *_EXTRA)
-"""What tells how a machine is connected: a few properties of it, and all its devices."""
+_EXTRA = (VERSION_PATH, "runtime.host", MARK_PATH)
+_CUT = ("name", "config.instanceUuid", "runtime.powerState", CLAIM_PATH, DEVICES, *_EXTRA)
+"""What tells how a machine is connected: a few properties of it, and all its devices. With its claim, which
+is often taken off next."""
 _ATTEMPTS = 5
 """How often a change is tried while others change the machine at the same moment."""
 
@@ -174,7 +174,7 @@ class VsphereIsolation:
             if not edits and not options:
                 return self._inventory.view(ref, *_EXTRA, known=devices_of(view.props))
             config = vim.vm.ConfigSpec(
-                changeVersion=view.props[_VERSION], deviceChange=edits, extraConfig=options
+                changeVersion=view.props[VERSION_PATH], deviceChange=edits, extraConfig=options
             )
             try:
                 task = self._link.act(effect, what, partial(view.vm.ReconfigVM_Task, config))

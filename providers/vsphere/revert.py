@@ -33,13 +33,13 @@ from providers.vsphere.cardstate import (
     with_note,
     without_note,
 )
-from providers.vsphere.convert import CLAIM_KEY, CLAIM_PATH, cards, devices_of, to_claim
+from providers.vsphere.convert import CLAIM_KEY, CLAIM_PATH, VERSION_PATH, cards, devices_of, to_claim
 from providers.vsphere.faults import conflict, permanent
 from providers.vsphere.inventory import View, VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.power import VspherePower
 
-REVERT_PATHS = (OPTIONS_PATH, "config.changeVersion")
+REVERT_PATHS = (OPTIONS_PATH, VERSION_PATH)
 _FROZEN = ("config.hardware.device", OPTIONS_PATH)
 
 
@@ -91,7 +91,7 @@ class Reverter:
         view = self._inventory.view(ref, *REVERT_PATHS)
         _refuse_other_holder(view, ref, was, frozen)
         spec = vim.vm.ConfigSpec(
-            changeVersion=view.props["config.changeVersion"],
+            changeVersion=view.props[VERSION_PATH],
             deviceChange=list(cards_back(was, view.props, self._link.session.stub)),
             extraConfig=_options_back(was, options(view.props)),
         )

@@ -16,8 +16,9 @@ from orchestrator.contract.errors import ErrorKind
 from orchestrator.model.machine import Claim, PowerState
 from providers.vsphere import session
 from providers.vsphere.claims import VsphereClaims
+from providers.vsphere.convert import CLAIM_KEY
 from tests.rigs.vcsim import Vcsim, vcsim
-from tests.rigs.vsphere_hands import Hands
+from tests.rigs.vsphere_hands import Hands, Made
 
 CLAIM = Claim(run="run-1", digest="0" * 64, state_id="state-1", host="ws1")
 
@@ -50,6 +51,12 @@ def ledger() -> Ledger:
 @pytest.fixture
 def claims(hands: Hands) -> VsphereClaims:
     return VsphereClaims(hands.link, hands.inventory)
+
+
+def strangers_mark(hands: Hands, made: Made, text: str) -> None:
+    """Another administrator writes the option that holds claims."""
+    option = vim.option.OptionValue(key=CLAIM_KEY, value=text)
+    hands.done(hands.vm(made).ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[option])))
 
 
 def logins(sim: Vcsim) -> int:
@@ -165,6 +172,67 @@ class TestClaims:
         held = hands.inventory.machine(made.ref).claim
         assert held is not None
         assert held.run == "run-2"
+        assert not ledger.intended
+        assert not ledger.present
+
+    def test_machine_that_was_just_read_is_claimed_and_given_free_without_another_look(
+        self, sim: Vcsim, hands: Hands, claims: VsphereClaims
+    ) -> None:
+        made = hands.machine()
+        for change in (
+            lambda: claims.ensure_claim(made.ref, CLAIM, effect("claim")),
+            lambda: claims.ensure_released(made.ref, CLAIM, effect("release")),
+        ):
+            hands.inventory.machine(made.ref)
+            sim.control("counts/reset")
+            change()
+            calls = sim.control("counts")["calls"]
+            assert (calls["ReconfigVM_Task"], calls["RetrievePropertiesEx"]) == (1, 1)  # the task's outcome
+        assert hands.inventory.machine(made.ref).claim is None
+
+    def test_claim_that_a_stranger_set_since_the_last_read_is_not_overwritten(
+        self, hands: Hands, claims: VsphereClaims, ledger: Ledger
+    ) -> None:
+        made, hand = hands.machine(), OvertakenEffect(token("claim"), ledger)
+        other = CLAIM.model_copy(update={"run": "run-2", "state_id": "state-2"})
+        hands.inventory.machine(made.ref)
+        strangers_mark(hands, made, other.model_dump_json())
+        with refused(ErrorKind.CONFLICT) as errors:
+            claims.ensure_claim(made.ref, CLAIM, hand)
+        assert "run-2" in str(errors[0])
+        assert hands.inventory.machine(made.ref).claim == other
+        assert not ledger.intended
+
+    def test_claim_that_was_taken_off_since_the_last_read_hinders_nobody(
+        self, hands: Hands, claims: VsphereClaims
+    ) -> None:
+        made = hands.machine()
+        other = CLAIM.model_copy(update={"run": "run-2", "state_id": "state-2"})
+        strangers_mark(hands, made, other.model_dump_json())
+        assert hands.inventory.machine(made.ref).claim == other
+        strangers_mark(hands, made, "")
+        assert claims.ensure_claim(made.ref, CLAIM, effect("claim")) == CLAIM
+        assert hands.inventory.machine(made.ref).claim == CLAIM
+
+    def test_claim_of_ours_that_was_wiped_since_the_last_read_is_set_again(
+        self, hands: Hands, claims: VsphereClaims
+    ) -> None:
+        made = hands.machine()
+        claims.ensure_claim(made.ref, CLAIM, effect("claim"))
+        assert hands.inventory.machine(made.ref).claim == CLAIM
+        strangers_mark(hands, made, "")
+        claims.ensure_claim(made.ref, CLAIM, effect("claim"))
+        assert hands.inventory.machine(made.ref).claim == CLAIM
+
+    def test_machine_that_is_gone_since_the_last_read_is_not_found(
+        self, hands: Hands, claims: VsphereClaims, ledger: Ledger
+    ) -> None:
+        made, hand = hands.machine(running=False), OvertakenEffect(token("claim"), ledger)
+        hands.inventory.machine(made.ref)
+        hands.done(hands.vm(made).Destroy_Task())
+        with refused(ErrorKind.NOT_FOUND) as errors:
+            claims.ensure_claim(made.ref, CLAIM, hand)
+        assert made.ref.name in str(errors[0])
         assert not ledger.intended
         assert not ledger.present
 

@@ -17,7 +17,10 @@ func init() {
 
 // reconfigure lets the simulator make its task, and puts vCenter's checks before what the task executes.
 func (s *site) reconfigure(ctx *simulator.Context, m *simulator.Method) soap.HasFault {
-	vm := ctx.Map.Get(m.This).(*simulator.VirtualMachine)
+	vm, ok := ctx.Map.Get(m.This).(*simulator.VirtualMachine)
+	if !ok {
+		return faultReply(&types.ManagedObjectNotFound{Obj: m.This})
+	}
 	req := m.Body.(*types.ReconfigVM_Task)
 	// The task works on behalf of another context: it waits for the machine's lock, which this call holds, so
 	// that its function can still be exchanged.
