@@ -19,6 +19,7 @@ from providers.vsphere.batch import Batch, Seen, of
 from providers.vsphere.link import Link
 from providers.vsphere.places import Places
 from providers.vsphere.portgroups import (
+    DATASTORE,
     DISTRIBUTED,
     FIELD_NAME,
     HOST,
@@ -42,6 +43,7 @@ _PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (vim.DistributedVirtualSwitch, SWITCH),
     (vim.HostSystem, HOST),
     (vim.Datacenter, ("name",)),
+    (vim.Datastore, DATASTORE),
     (vim.CustomFieldsManager, ("field",)),
 )
 
@@ -83,6 +85,12 @@ class Networks:
         now = time.monotonic()
         seen = self._link.read("list the networks", lambda: self._walks.ask(self._walk()))
         return self._learned(self._site(seen.values()), now)
+
+    def datastores(self, *, since: float) -> list[Seen]:
+        """Return the datastores if everything was read `since` then; else none, and no call is made."""
+        with self._guard:
+            last = self._last
+        return last.site.of(vim.Datastore) if last is not None and last.at >= since else []
 
     def field(self) -> int | None:
         """Return the key of the custom attribute that bears tokens, in one call; None where there is none."""

@@ -36,6 +36,8 @@ HOST = (
     "config.network.vnic",
     "config.network.proxySwitch",
 )
+DATASTORE = ("name", "parent", "summary.freeSpace", "summary.accessible", "summary.maintenanceMode")
+"""Read along with the networks: whoever is about to begin needs both."""
 FIELD_NAME = "ferry-token"
 """The custom attribute of networks in which a standard portgroup of ours bears its token."""
 

@@ -4,20 +4,21 @@ preflight of thousands of machines is not thousands of calls."""
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyVmomi import vim
 
 from orchestrator.model.machine import Machine
 from orchestrator.model.network import Finding
-from providers.vsphere.batch import Props
+from providers.vsphere.batch import Props, Seen
 from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
+from providers.vsphere.portgroups import DATASTORE
 from providers.vsphere.walk import all_of
 
 GIB = 1024**3
 _FRESH_SECONDS = 5.0
-_PATHS = ("name", "parent", "summary.freeSpace", "summary.accessible", "summary.maintenanceMode")
+_JUST_NOW = 1.0
 
 
 class Datastores:
@@ -42,12 +43,18 @@ class Datastores:
         """Return the datastores, see `_by_path`."""
         with self._guard:
             if time.monotonic() >= self._until:
-                spec = all_of(self._link.content.rootFolder, vim.Datastore, _PATHS)
-                seen = self._link.fetch("list the datastores", spec).values()
-                found = [one.props for one in seen if isinstance(one.obj, vim.Datastore)]
+                found = [one.props for one in self._read() if isinstance(one.obj, vim.Datastore)]
                 self._known = self._by_path([one for one in found if "name" in one])
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._known
+
+    def _read(self) -> Iterable[Seen]:
+        """Read them, unless they were just read with the networks."""
+        just_read = self._inventory.known_networks.datastores(since=time.monotonic() - _JUST_NOW)
+        if just_read:
+            return just_read
+        spec = all_of(self._link.content.rootFolder, vim.Datastore, DATASTORE)
+        return self._link.fetch("list the datastores", spec).values()
 
     def _by_path(self, found: Sequence[Props]) -> dict[str, Props]:
         """Return datastores by path; by name alone where no other one has it: that needs no folder."""

@@ -1,15 +1,16 @@
 """Standard portgroups of ours: made and removed host by host, with a switch of their own.
 
-The hosts are taken in the order of their ids, so that of two who make the same name one loses at the
-first host and takes back what it made there; the removal goes the other way. A standard portgroup has no
-description: its switch is named after the token (unless the plan names one), and the network bears the
-token as a custom attribute from the first host on. On a switch that the plan names, a crash between
-those two calls leaves a portgroup that nobody can tell as ours: it is used, and left.
+The first host, by its id, goes before all others, so that of two who make the same name one loses there and
+takes back what it made; in the removal it is the last. A standard portgroup has no description: its switch is
+named after the token (unless the plan names one), and the network bears the token as a custom attribute as
+soon as the first host has it. On a switch that the plan names, a crash before that leaves a portgroup that
+nobody can tell as ours: it is used, and left.
 """
 
 import hashlib
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,7 @@ from providers.vsphere.portgroups import (
 _KIND = ObjectKind.NETWORK
 TAKEN = (vim.fault.AlreadyExists, vim.fault.DuplicateName)
 _OWN = re.compile(r"ferry-[0-9a-f]{24}")
+_HOSTS_AT_ONCE = 4
 _SHOWN_SECONDS, _PAUSE = 30.0, 0.5
 """vCenter shows a host's new portgroup when the host has told it: usually at once."""
 
@@ -57,14 +59,17 @@ def make_standard(link: Link, networks: Networks, site: Site, spec: NetworkSpec,
     # Before anything is made that could not be marked without it.
     key = _added(link, networks, effect) if site.field is None else site.field
     effect.intend(_KIND, entry(spec.name, effect.token))
-    for at, host in enumerate(hosts):
-        if not _put(link, host, spec, switch, effect):
-            if at == 0:
-                return  # another one was quicker; whose it is now is looked at
-            message = f"host {host.props['name']} has another portgroup {spec.name} than the hosts before it"
-            raise conflict(message, "remove one of them by hand, or name another network in the plan")
-        if at == 0:
-            _mark(link, networks, host, spec, effect, key)
+    first, *others = hosts
+    if not _put(link, first, spec, switch, effect):
+        return  # another one was quicker; whose it is now is looked at
+    with ThreadPoolExecutor(_HOSTS_AT_ONCE, thread_name_prefix="portgroups") as pool:
+        marked = pool.submit(_mark, link, networks, first, spec, effect, key)
+        there = list(pool.map(lambda host: _put(link, host, spec, switch, effect), others))
+        marked.result()
+    strange = [host.props["name"] for host, ours in zip(others, there, strict=True) if not ours]
+    if strange:
+        message = f"another portgroup {spec.name} than on {first.props['name']} is on: {', '.join(strange)}"
+        raise conflict(message, "remove one of them by hand, or name another network in the plan")
     effect.made(_KIND, entry(spec.name, effect.token))
 
 
