@@ -5,6 +5,7 @@ itself, and tells.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from orchestrator.changeset.changes import ChangeSet, ObservedEndpoint
@@ -13,14 +14,17 @@ from orchestrator.engine import schedule
 from orchestrator.engine.runtime import MAX_PARALLEL, Engine
 from orchestrator.model.machine import Machine
 
+_Read = Callable[[Engine, ChangeSet, str, ObservedEndpoint], None]
+
 log = logging.getLogger("ferry.engine")
 
 
 def look(engine: Engine, change_set: ChangeSet, digest: str) -> None:
-    """Log in to each endpoint of the change set, once, and read the machines of the hosts that begin, and the
-    networks. Returns at once."""
+    """Log in to each endpoint of the change set, once, and read the networks and the machines of the hosts
+    that begin, both at a time. Returns at once."""
     for endpoint in change_set.endpoints:
-        engine.beside(partial(_look, engine, change_set, digest, endpoint))
+        for read in (_networks, _machines):
+            engine.beside(partial(_tried, read, engine, change_set, digest, endpoint))
 
 
 def machines_of(identity: str) -> str:
@@ -28,20 +32,30 @@ def machines_of(identity: str) -> str:
     return f"machines of {identity}"
 
 
-def _look(engine: Engine, change_set: ChangeSet, digest: str, endpoint: ObservedEndpoint) -> None:
+def _machines(engine: Engine, change_set: ChangeSet, digest: str, endpoint: ObservedEndpoint) -> None:
     identity, settings = endpoint.info.identity, endpoint.settings
     wanted = [h.source.ref.id for h in change_set.hosts if h.plan.endpoint == settings.name]
     wanted = wanted[: schedule.limit_of(change_set, identity, MAX_PARALLEL)]
+    inventory = engine.connections.to(settings).inventory
+
+    def machines() -> dict[str, Machine]:
+        return {machine.ref.id: machine for machine in inventory.machines(wanted)}
+
+    if wanted:
+        engine.sites.get(machines_of(identity), digest, machines)
+
+
+def _networks(engine: Engine, _: ChangeSet, digest: str, endpoint: ObservedEndpoint) -> None:
+    inventory = engine.connections.to(endpoint.settings).inventory
+    engine.sites.get(endpoint.info.identity, digest, inventory.networks)
+
+
+def _tried(
+    read: _Read, engine: Engine, change_set: ChangeSet, digest: str, endpoint: ObservedEndpoint
+) -> None:
     try:
-        inventory = engine.connections.to(settings).inventory
-
-        def machines() -> dict[str, Machine]:
-            return {machine.ref.id: machine for machine in inventory.machines(wanted)}
-
-        if wanted:
-            engine.sites.get(machines_of(identity), digest, machines)
-        engine.sites.get(identity, digest, inventory.networks)
+        read(engine, change_set, digest, endpoint)
     except FerryError as error:
-        log.debug("early look at %s: %s", settings.name, error)
+        log.debug("early look at %s: %s", endpoint.settings.name, error)
     except Exception:
-        log.debug("early look at %s", settings.name, exc_info=True)
+        log.debug("early look at %s", endpoint.settings.name, exc_info=True)

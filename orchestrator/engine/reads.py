@@ -4,6 +4,7 @@ mutation never comes here."""
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -11,6 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from orchestrator.contract.errors import ErrorKind, ProviderError
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 ATTEMPTS = 4
 LONGEST_WAIT = 30.0
@@ -37,6 +39,15 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, ProviderError) else None
     return min(asked if asked is not None else 0.5 * 2 ** (state.attempt_number - 1), LONGEST_WAIT)
+
+
+def together(one: Callable[[], T], other: Callable[[], U]) -> tuple[T, U]:
+    """Make two reads at once that do not depend on each other. Raises what either raises, after both have
+    ended."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ferry-read") as pool:
+        first = pool.submit(one)
+        second = other()
+        return first.result(), second
 
 
 class Shared:

@@ -33,9 +33,9 @@ _LOOK_AGAIN = 1.0
 """Seconds between looks for what another process has finished; what this one finishes rings a bell."""
 
 _LOOKS_PER_CHECK = 10
-_TOGETHER = 0.05
-"""Seconds in which hosts that end count as ending together: with thousands, not each of them is looked for by
-itself."""
+_FEW, _TOGETHER = 16, 0.05
+"""Where more hosts than that are open, those that end within so many seconds count as ending together: with
+thousands, not each of them is looked for by itself."""
 _LOST = failed(
     "internal", "a workflow ended without an outcome", "see the log; the run can be resumed or undone"
 )
@@ -178,12 +178,13 @@ def _await_phase(engine: Engine, run: str, host: str, attempt: int, number: int)
 
 def _await_hosts(engine: Engine, run: str, names: list[str], attempt: int) -> bool:
     looks = 0
-    while admission.open_of(engine, run, names):
+    while left := admission.open_of(engine, run, names):
         looks += 1
         if looks % _LOOKS_PER_CHECK == 0:
             _close_given_up(engine, run, attempt)
         _wait(engine, run)
-        engine.stopping.wait(_TOGETHER)
+        if len(left) > _FEW:
+            engine.stopping.wait(_TOGETHER)
     return True
 
 

@@ -10,11 +10,12 @@ from orchestrator.engine.actions.claims import release_mark
 from orchestrator.engine.early import machines_of
 from orchestrator.engine.job import Job
 from orchestrator.engine.outcome import Outcome, done, failed
+from orchestrator.engine.reads import together
 from orchestrator.history import HostStatus
 from orchestrator.lifecycle.verdict import is_server_2008_sp2
 from orchestrator.model.facts import Identity, ServerFacts
 from orchestrator.model.machine import Machine
-from orchestrator.model.network import Finding
+from orchestrator.model.network import Finding, Network
 from orchestrator.model.plan import Expect
 
 
@@ -23,8 +24,8 @@ def preflight(job: Job) -> Outcome:
 
     What this run itself has made already (it is resumed) neither counts as a difference nor hinders.
     """
-    machine = _present(job)
-    if differences := _differences(job, machine):
+    machine, networks = together(lambda: _present(job), lambda: _networks(job))
+    if differences := _differences(job, machine, networks):
         message = "not as it was when the change set was made: " + "; ".join(differences)
         raise Refused(
             message, hint="preview the plan again and have the new change set approved", code="stale"
@@ -46,11 +47,15 @@ def _present(job: Job) -> Machine:
     return machine
 
 
-def _differences(job: Job, machine: Machine) -> tuple[str, ...]:
+def _networks(job: Job) -> list[Network]:
+    """Return the networks that the host's plan names, as they are now."""
     plan = job.host.plan
     endpoints = {plan.endpoint} | ({plan.target.endpoint} if plan.target is not None else set())
-    networks = {name: job.networks(name) for name in sorted(endpoints)}
-    image = None
+    return named_networks(plan, {name: job.networks(name) for name in sorted(endpoints)})
+
+
+def _differences(job: Job, machine: Machine, networks: list[Network]) -> tuple[str, ...]:
+    plan, image = job.host.plan, None
     if plan.target is not None:
         wanted = plan.target
         found = job.read(lambda: job.adapter(wanted.endpoint).inventory.images([wanted.image]))
@@ -58,7 +63,7 @@ def _differences(job: Job, machine: Machine) -> tuple[str, ...]:
     return material_differences(
         job.host,
         machine,
-        named_networks(plan, networks),
+        networks,
         image,
         lambda token: ledger.knows_token(job.runtime.state, token),
         ignore=("nics",) if _begun(job, StepKind.ISOLATE) else (),
