@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -109,6 +110,14 @@ class TestExpiry:
         hands.close()
         hands.close()
         assert sim.control("counts")["calls"].get("Logout") == 1
+
+    def test_the_end_waits_for_what_was_left_for_later(self, sim: Vcsim, hands: Hands) -> None:
+        made, events = hands.machine(), hands.link.content.eventManager
+        vm = hands.inventory.vm(made.ref)
+        for number in range(20):
+            hands.link.later(partial(events.LogUserEvent, vm, f"later {made.ref.name} {number}"))
+        hands.close()
+        assert f"User logged event: later {made.ref.name} 19" in sim.control("texts")["texts"]
 
     def test_endpoint_that_comes_back_is_read_again(self, sim: Vcsim, hands: Hands) -> None:
         made = hands.machine()
