@@ -17,11 +17,12 @@ from providers.vsphere.batch import of
 from providers.vsphere.convert import chain, devices_of, power
 from providers.vsphere.faults import conflict, not_found, permanent
 from providers.vsphere.files import Place
-from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.lease import disk_size, fetch_disks
 from providers.vsphere.link import Link
 from providers.vsphere.ranges import RangedDisk
 from providers.vsphere.snapshots import bearing
+from providers.vsphere.view import View
 
 _DEVICES = "config.hardware.device"
 _FLAT = vim.vm.device.VirtualDisk.FlatVer2BackingInfo

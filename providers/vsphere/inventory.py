@@ -3,8 +3,7 @@ those that are named."""
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pyVmomi import vim
@@ -13,15 +12,13 @@ from orchestrator.model.endpoint import EndpointInfo
 from orchestrator.model.machine import Firmware, Listed, Machine, MachineRef
 from orchestrator.model.network import Network
 from orchestrator.model.target import GoldenImage
-from providers.vsphere.batch import Hop, Props, Seen, of
+from providers.vsphere.batch import Props, Seen, of
 from providers.vsphere.convert import (
     CLAIM_PATH,
     DETAILED_PATH,
-    DETAILS,
     DEVICES,
     LISTED,
     NAMED,
-    TASKS,
     VERSION_PATH,
     Around,
     card_path,
@@ -34,30 +31,12 @@ from providers.vsphere.faults import conflict, not_found
 from providers.vsphere.link import Link
 from providers.vsphere.networks import Networks
 from providers.vsphere.places import Places, spellings
+from providers.vsphere.view import HOPS, WHOLE, View, completed, tasks_of
 
 _CHUNK = 100
 """Machines whose details are asked for in one call."""
-WHOLE = (*DETAILS, DETAILED_PATH)
-"""All that a `Machine` is made of."""
 _LATELY = 2.0
 """Seconds for which a machine's claim and version count as just read."""
-_HOPS = (
-    Hop(vim.VirtualMachine, "network", vim.Network, ("name",)),
-    Hop(vim.VirtualMachine, "recentTask", vim.Task, TASKS),
-)
-"""Who reads such a property reads of the objects, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A machine as vCenter has it: its properties, the names of the networks that it is on, its tasks."""
-
-    vm: Any
-    props: Props
-    networks: dict[str, str]
-    tasks: tuple[Seen, ...]
-    seen: Mapping[str, Seen]
-    """The whole answer, with what was asked for beside the machine."""
 
 
 class VsphereInventory:
@@ -144,7 +123,7 @@ class VsphereInventory:
             moids = found or self._by_uuid(ref)
             for view in self.views(moids, *extra, beside=beside, paths=paths):
                 if view.props.get("config.instanceUuid") == ref.id:
-                    return _completed(view, known) if known else view
+                    return completed(view, known) if known else view
             self._forget(ref.id)
         gone = f"machine {ref.name} ({ref.id}) on {ref.endpoint}"
         raise not_found(gone)
@@ -185,7 +164,7 @@ class VsphereInventory:
 
     def _chunk(self, moids: list[str], paths: Sequence[str], beside: Sequence[Any] = ()) -> list[View]:
         vms = [self._link.obj(vim.VirtualMachine, moid) for moid in moids]
-        spec = of(vim.VirtualMachine, vms, paths, *(hop for hop in _HOPS if hop.path in paths))
+        spec = of(vim.VirtualMachine, vms, paths, *(hop for hop in HOPS if hop.path in paths))
         what, at = "read the machines", time.monotonic()
         seen = self._link.find(what, lambda: self._link.fetch(what, spec, *beside))
         if seen is None and beside:
@@ -201,7 +180,7 @@ class VsphereInventory:
             with self._guard:
                 versioned = [one for one in found if VERSION_PATH in one.props]
                 self._lately.update({one.props["config.instanceUuid"]: (at, one) for one in versioned})
-        return [View(one.obj, one.props, names, _tasks(one, seen), seen) for one in found]
+        return [View(one.obj, one.props, names, tasks_of(one, seen), seen) for one in found]
 
     def _machine(self, view: View) -> Machine:
         path = self.places.path(view.props.get("parent"), view.props["name"])
@@ -293,16 +272,3 @@ def to_image(name: str, props: Props) -> GoldenImage:
         format="template",
         firmware=Firmware.UEFI if efi else Firmware.BIOS,
     )
-
-
-def _completed(view: View, known: Sequence[Any]) -> View:
-    """Return a view with the devices that were known, the network cards among them as they are now."""
-    fresh = {path: view.props.get(path) for path in map(card_path, cards(known))}
-    now = [fresh.get(card_path(one), one) for one in known]
-    return replace(view, props={**view.props, DEVICES: [one for one in now if one is not None]})
-
-
-def _tasks(machine: Seen, seen: Mapping[str, Seen]) -> tuple[Seen, ...]:
-    """Return a machine's recent tasks that are in an answer."""
-    ids = (task._moId for task in machine.props.get("recentTask", ()))
-    return tuple(seen[moid] for moid in ids if moid in seen)

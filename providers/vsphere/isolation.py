@@ -48,12 +48,13 @@ from providers.vsphere.cards import (
 )
 from providers.vsphere.convert import CLAIM_PATH, DEVICES, VERSION_PATH, devices_of, power
 from providers.vsphere.faults import conflict, is_fault, not_found, permanent
-from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.neighbours import Neighbours
 from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.proof import Scene, findings
 from providers.vsphere.settle import ended, settled
+from providers.vsphere.view import View
 
 _EXTRA = (VERSION_PATH, "runtime.host", MARK_PATH)
 _CUT = ("name", "config.instanceUuid", "runtime.powerState", CLAIM_PATH, DEVICES, *_EXTRA)

@@ -13,10 +13,10 @@ from providers.vsphere.batch import Props, Seen, of
 from providers.vsphere.cards import MARK_PATH, mark_of
 from providers.vsphere.cardstate import card_state
 from providers.vsphere.convert import cards, devices_of
-from providers.vsphere.inventory import View
 from providers.vsphere.link import Link
 from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.proof import Neighbour
+from providers.vsphere.view import View
 
 _SECONDS = 60.0
 _PATHS = ("name", "network", "config.template", MARK_PATH)

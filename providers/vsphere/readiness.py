@@ -15,11 +15,12 @@ from providers.vsphere.batch import Props
 from providers.vsphere.clone import LOOKED_AT, the_card
 from providers.vsphere.convert import devices_of, disks
 from providers.vsphere.customization import zone_index
-from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.networkrole import choose, misfit, refuse_uncreatable
 from providers.vsphere.placement import Ground, Place, survey
 from providers.vsphere.room import judge
+from providers.vsphere.view import View
 
 RELEASES = (2022, 2025)
 LONGEST_NAME = 15

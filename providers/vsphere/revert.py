@@ -35,9 +35,10 @@ from providers.vsphere.cardstate import (
 )
 from providers.vsphere.convert import CLAIM_KEY, CLAIM_PATH, VERSION_PATH, cards, devices_of, to_claim
 from providers.vsphere.faults import conflict, permanent
-from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.power import VspherePower
+from providers.vsphere.view import View
 
 REVERT_PATHS = (OPTIONS_PATH, VERSION_PATH)
 _FROZEN = ("config.hardware.device", OPTIONS_PATH)

@@ -9,8 +9,9 @@ from orchestrator.model.machine import MachineRef
 from providers.vsphere.batch import Seen
 from providers.vsphere.convert import RUNNING
 from providers.vsphere.faults import conflict
-from providers.vsphere.inventory import WHOLE, View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
+from providers.vsphere.view import WHOLE, View
 
 _OURS = re.compile("snapshot|consolidat|power|suspend|reset|reconfig", re.IGNORECASE)
 """Tasks that change what our steps decide on. A long migration or clone is for the preflight to report."""

@@ -12,12 +12,13 @@ from orchestrator.model.machine import Consistency, Machine, MachineRef, PowerSt
 from orchestrator.model.network import Finding
 from providers.vsphere.convert import LEAN, describe, power, to_snapshot, token_of, tree
 from providers.vsphere.faults import conflict, is_fault, not_found, permanent
-from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.link import Link
 from providers.vsphere.preflight import VspherePreflight
 from providers.vsphere.quiesce import DISABLED_PATH, TOOLS_PATH, creation, explained, hindrances
 from providers.vsphere.revert import REVERT_PATHS, Reverter
 from providers.vsphere.settle import ended, settled
+from providers.vsphere.view import View
 
 BOOT_PATH = "summary.runtime.bootTime"
 _EXTRA = (BOOT_PATH, TOOLS_PATH, DISABLED_PATH)

@@ -28,13 +28,14 @@ from providers.vsphere.clone import (
 from providers.vsphere.convert import RUNNING, chain, devices_of, power
 from providers.vsphere.customization import EVENT_TYPES, open_secrets, specification, succeeded
 from providers.vsphere.faults import conflict, is_fault, not_found
-from providers.vsphere.inventory import View, VsphereInventory
+from providers.vsphere.inventory import VsphereInventory
 from providers.vsphere.keptdisks import ensure_disk_deleted
 from providers.vsphere.link import Link
 from providers.vsphere.networkrole import find
 from providers.vsphere.placement import Place, survey
 from providers.vsphere.portgroups import Portgroup
 from providers.vsphere.power import VspherePower
+from providers.vsphere.view import View
 
 _GUEST = ("runtime.powerState", "guest.hostName")
 _Filter = vim.event.EventFilterSpec
