@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.contract.errors import ErrorKind, ProviderError
-from orchestrator.engine.reads import ATTEMPTS, Shared, read
+from orchestrator.engine.reads import ATTEMPTS, Shared, read, together
 
 
 class Flaky:
@@ -131,3 +131,17 @@ def test_who_asks_what_was_seen_waits_for_the_read_that_is_under_way() -> None:
         told = pool.submit(shared.seen, "one", "r1")
         go_on.set()
         assert told.result(10) == "seen"
+
+
+def test_reads_that_do_not_depend_on_each_other_are_made_at_once() -> None:
+    both = threading.Barrier(2)
+    assert together(lambda: ("one", both.wait(10)), lambda: ("other", both.wait(10)))[0][0] == "one"
+
+
+def test_an_error_of_either_read_comes_after_both_have_ended() -> None:
+    ended = []
+    with pytest.raises(ProviderError):
+        together(Flaky(busy()), lambda: ended.append("other"))
+    with pytest.raises(ProviderError):
+        together(lambda: ended.append("one"), Flaky(busy()))
+    assert ended == ["other", "one"]
