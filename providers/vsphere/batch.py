@@ -18,9 +18,9 @@ _PC = vmodl.query.PropertyCollector
 PAGE = 500
 """Objects in one answer of a long listing."""
 
-_GATHER = 0.001
-"""Seconds before each call: less than any takes, and enough for those who were just answered together to ask
-together again."""
+_GATHER, _GATHER_PART, _GATHER_MOST = 0.001, 0.05, 0.02
+"""Seconds before each call, or that part of what the last one took: little beside it, and enough for those
+who were just answered together to ask together again."""
 
 _UNDER_WAY = 2
 """Calls at a time."""
@@ -89,6 +89,7 @@ class Batch:
     _gathering: bool = False
     _under_way: int = 0
     _began: float = 0.0
+    _took: float = 0.0
     _change: threading.Condition = field(default_factory=threading.Condition)
 
     def ask(self, *specs: Any) -> dict[str, Seen]:
@@ -121,11 +122,12 @@ class Batch:
 
     def _ask_for_all(self) -> None:
         try:
-            time.sleep(_GATHER)
+            time.sleep(min(max(_GATHER, self._took * _GATHER_PART), _GATHER_MOST))
             with self._change:
                 batch, self._open, self._gathering = self._open, [], False
-                self._began = time.monotonic()
+                self._began = began = time.monotonic()
             self._answer(batch)
+            self._took = time.monotonic() - began
         finally:
             # A condition, not a lock to take in turn: who has an answer must not wait behind who asks next.
             with self._change:
