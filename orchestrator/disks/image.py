@@ -8,6 +8,7 @@ context ends. It is given the chain in full, ending in "backing": null, so that 
 
 import json
 import queue
+import select
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from orchestrator.sandbox import Limits, confined, last_words
 _GIB = 1 << 30
 _ANSWER_TIMEOUT = 60.0
 _START_TIMEOUT = 30.0
+_END_TIMEOUT = 30.0
 _LIMITS = Limits(memory=2 * _GIB, cpu=None, files=256, file_size=1 << 20)
 
 
@@ -122,13 +124,24 @@ def _server(info: ImageInfo, allowed: Sequence[Path], connections: int) -> Itera
         folders = [folder.resolve() for folder in allowed]
         wrapped = confined(command, _LIMITS, read=folders, write=[Path(folder)], any_owner=True)
         with subprocess.Popen(
-            wrapped, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=words
+            wrapped, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words
         ) as process:
             try:
                 _await(process, socket, info.path, words)
                 yield socket
             finally:
                 process.kill()
+                _await_end(process)
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until qemu-nbd is gone, which dies a moment after the sandbox that was killed: it holds the
+    image's lock, and whoever merges a snapshot next would be refused. Its end closes the pipe, on which it
+    says nothing."""
+    if process.stdout is not None:
+        ended = select.poll()
+        ended.register(process.stdout, select.POLLIN)
+        ended.poll(_END_TIMEOUT * 1000)
 
 
 def _await(process: subprocess.Popen[bytes], socket: Path, path: Path, words: IO[bytes]) -> None:

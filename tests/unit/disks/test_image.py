@@ -1,9 +1,11 @@
 """Images of every format against qemu-img's own bytes; hostile images are refused before a byte is served."""
 
+import fcntl
 import json
 import os
 import random
 import socket
+import struct
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +43,22 @@ def raw(tmp_path: Path) -> Path:
         stream.seek(SIZE - 9000)
         stream.write(random.randbytes(9000))
     return path
+
+
+def locked(path: Path) -> bool:
+    """Tell whether another process holds a lock on a part of the file, as QEMU does on an open image."""
+    with path.open("r+b") as stream:
+        asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        found = struct.unpack("hhqqi4x", fcntl.fcntl(stream, fcntl.F_OFD_GETLK, asked))
+    return found[0] != fcntl.F_UNLCK
+
+
+def test_nobody_holds_the_image_any_more_when_its_context_has_ended(raw: Path) -> None:
+    for _ in range(20):
+        with open_image(raw, "raw", allowed=[raw.parent]) as disk:
+            disk.read(0, 512)
+            assert locked(raw)
+        assert not locked(raw)
 
 
 @pytest.mark.parametrize(("fmt", "suffix"), FORMATS)
