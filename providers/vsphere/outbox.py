@@ -1,13 +1,12 @@
 """Calls of which nothing depends, made beside the work that goes on: words in vCenter's event log, views that
 are no longer needed. In their order, by one thread that lives while there are some. A refused one is left."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
-from pyVmomi import vmodl
-
-from providers.vsphere.faults import BROKEN
+log = logging.getLogger("ferry.vsphere")
 
 _CLOSE_SECONDS = 30.0
 """How long the end of a connection waits for calls that are still to be made."""
@@ -39,8 +38,8 @@ class Outbox:
         while (call := self._next()) is not None:
             try:
                 call()
-            except (vmodl.MethodFault, *BROKEN):
-                continue
+            except Exception:  # whatever it is: the calls behind it are made all the same
+                log.debug("a call that nothing depends on failed", exc_info=True)
 
     def _next(self) -> Callable[[], object] | None:
         with self._change:

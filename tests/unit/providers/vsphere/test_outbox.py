@@ -33,7 +33,10 @@ def test_a_refused_call_is_left_and_the_next_one_made() -> None:
     def broken() -> None:
         raise ConnectionResetError
 
-    for call in (refused, broken, lambda: made.append("said")):
+    def unforeseen() -> None:
+        raise ValueError
+
+    for call in (refused, broken, unforeseen, lambda: made.append("said")):
         outbox.put(call)
     outbox.flush(60)
     assert made == ["said"]
