@@ -15,7 +15,7 @@ from orchestrator.contract.conformance.fixtures import adapter, ledger  # noqa: 
 from orchestrator.contract.conformance.support import again, effect, refused, token
 from orchestrator.contract.errors import ErrorKind
 from orchestrator.contract.provider import Adapter, ObjectKind
-from orchestrator.model.machine import MachineRef
+from orchestrator.model.machine import Consistency, MachineRef
 from orchestrator.model.network import IsolationEvidence, IsolationMode, IsolationSpec, NetworkSpec
 from tests.rigs.vsphere_rig import VsphereRig, rig, shared_rig  # noqa: F401
 
@@ -259,3 +259,47 @@ def test_each_step_costs_few_calls(adapter: Adapter, rig: VsphereRig) -> None:
         rig.sim.control("counts/reset")
         step()
         assert rig.sim.control("counts")["total"] <= most
+
+
+def test_a_stranger_s_portgroup_on_a_later_host_is_a_conflict_that_names_the_host(
+    adapter: Adapter, rig: VsphereRig
+) -> None:
+    spec = sealed(rig).network
+    assert spec is not None
+    later = sorted(rig._hosts(), key=lambda host: str(host._moId))[-1]
+    theirs = vim.host.PortGroup.Specification(
+        name=spec.name, vlanId=0, vswitchName="vSwitch0", policy=vim.host.NetworkPolicy()
+    )
+    system = later.configManager.networkSystem
+    hand = Meddled(token("network"), lambda: system.AddPortGroup(theirs))
+    with refused(ErrorKind.CONFLICT) as errors:
+        adapter.isolation.ensure_network(spec, hand)
+    assert f"another portgroup {spec.name}" in str(errors[0])
+    assert later.name in str(errors[0])
+    (group,) = [pg for pg in system.networkInfo.portgroup if pg.spec.name == spec.name]
+    assert group.spec.vswitchName == "vSwitch0"
+
+
+def test_a_network_that_cannot_be_marked_is_not_called_made(adapter: Adapter, rig: VsphereRig) -> None:
+    spec, hand = sealed(rig).network, effect("network")
+    assert spec is not None
+    rig.sim.control("fault", method="SetField", kind="denied")
+    with refused(ErrorKind.DENIED):
+        adapter.isolation.ensure_network(spec, hand)
+    rig.sim.control("faults/clear")
+    assert adapter.isolation.ensure_network(spec, again(hand)).token == hand.token
+
+
+def test_room_is_judged_by_datastores_that_were_just_read_with_the_networks_and_by_no_older_ones(
+    adapter: Adapter, rig: VsphereRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine,) = adapter.inventory.machines([rig.make_machine(rig.name("vm")).id])
+    asked = []
+    for just_now in (60.0, -1.0):
+        monkeypatch.setattr("providers.vsphere.room._JUST_NOW", just_now)
+        adapter.preflight._datastores._until = 0.0  # type: ignore[attr-defined]
+        adapter.inventory.networks()
+        rig.sim.control("counts/reset")
+        assert all(f.ok for f in adapter.preflight.snapshot(machine, Consistency.CRASH))
+        asked.append(calls(rig).get("RetrievePropertiesEx", 0))
+    assert asked == [0, 1]
